@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package durable changes files so that a power cut at any instant leaves the
+// whole old or the whole new content, and so that what was reported as written
+// is still there afterwards.
+//
+// Atomic is not durable: rename(2) makes a change visible all at once, but
+// neither the bytes nor the directory entry have to be on the medium by then.
+// Every function here returns only after fsync(2) of the file and of the
+// directory that names it.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// TemporaryPrefix begins the name of every temporary file that WriteFile
+// makes beside its target, so that leftovers of a power cut can be found.
+const TemporaryPrefix = ".usbagent-"
+
+// ErrExposed is wrapped by CheckDir's error.
+var ErrExposed = errors.New("others could change what lies there")
+
+// WriteFile replaces path, durably and at one instant, with a regular file
+// that holds data and has the permission bits perm. Where path is a symbolic
+// link the link itself is replaced and its target stays as it is.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), TemporaryPrefix+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	if err := fill(f, data, perm); err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// fill writes, syncs and closes f.
+func fill(f *os.File, data []byte, perm fs.FileMode) error {
+	_, err := f.Write(data)
+	if err == nil {
+		err = f.Chmod(perm)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// MkdirAll makes the directory path and what is missing above it, each with
+// the permission bits perm and each synced into its parent.
+func MkdirAll(path string, perm fs.FileMode) error {
+	path = filepath.Clean(path)
+	info, err := os.Stat(path)
+	if err == nil {
+		if !info.IsDir() {
+			return fmt.Errorf("make directory %s: it exists and is no directory", path)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make directory %s: %w", path, err)
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := MkdirAll(parent, perm); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make directory %s: %w", path, err)
+	}
+	return SyncDir(parent)
+}
+
+// Link gives the file old the additional name new, durably; new is replaced
+// where it exists. A symbolic link stays one: its copy has the same target text.
+func Link(old, new string) error {
+	tmp := filepath.Join(filepath.Dir(new), TemporaryPrefix+filepath.Base(new)+".link")
+	os.Remove(tmp)
+	if err := os.Link(old, tmp); err != nil {
+		return fmt.Errorf("keep %s as %s: %w", old, new, err)
+	}
+	err := os.Rename(tmp, new)
+	// rename(2) of two names of one file does nothing and leaves both.
+	os.Remove(tmp)
+	if err != nil {
+		return fmt.Errorf("keep %s as %s: %w", old, new, err)
+	}
+	return SyncDir(filepath.Dir(new))
+}
