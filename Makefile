@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# "make help" lists the targets. Everything that is made lies under build/.
+
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//' | grep . || echo 0.1.0-dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+GO      ?= go
+GOFLAGS := -trimpath -buildvcs=false
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
+
+# The tests and the demo mount and attach loop devices, so they run as root;
+# for another user through sudo, with the environment kept. The tools they use
+# lie partly in sbin.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD)
+TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
+# The race detector needs a C compiler.
+RACE     := $(if $(shell command -v gcc),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help build cross setup test lint demo bench clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: build/usbagent ## build/usbagent for this machine, one static binary
+
+build/usbagent: FORCE
+	$(BUILD) -o $@ ./cmd/usbagent
+
+cross: ## build/usbagent-linux-{armv7,arm64,amd64} and the desk tools for Windows and macOS
+	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o build/usbagent-linux-armv7 ./cmd/usbagent
+	GOOS=linux GOARCH=arm64 $(BUILD) -o build/usbagent-linux-arm64 ./cmd/usbagent
+	GOOS=linux GOARCH=amd64 $(BUILD) -o build/usbagent-linux-amd64 ./cmd/usbagent
+	GOOS=windows GOARCH=amd64 $(BUILD) -o build/usbagent-windows-amd64.exe ./cmd/usbagent
+	GOOS=darwin GOARCH=arm64 $(BUILD) -o build/usbagent-darwin-arm64 ./cmd/usbagent
+	GOOS=darwin GOARCH=amd64 $(BUILD) -o build/usbagent-darwin-amd64 ./cmd/usbagent
+
+setup: ## install the Debian packages that the tests need and this machine lacks
+	@bash test/setup
+
+# One package after the other (-p 1): a daemon under test with
+# devices.allow = ["loop"] sees every loop device of the machine, those of
+# other tests too.
+test: export USBAGENT_REQUIRE = root,rauc,board,tools
+test: setup lint ## everything there is: lint, all tests, the emulated board (about an hour; no skips)
+	$(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(find . -name '*.go' -not -path './build/*' -exec gofmt -l {} +); \
+	  [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./cmd/usbagent
+	GOOS=darwin $(GO) vet ./cmd/usbagent
+	$(GO) tool staticcheck ./...
+
+demo: build ## the main job, shown step by step in this terminal (under a minute, needs root)
+	@bash test/setup demo
+	$(GO) build -o build/usbagent-demo ./test/demo
+	$(ROOT) build/usbagent-demo
+
+bench: ## the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove build/
+	$(ROOT) rm -rf build
+
+-include test/board/board.mk

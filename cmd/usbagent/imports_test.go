@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms is the layout: what each package may import besides the standard
+// library. Data flows one way, so imports run strictly downward, and leaves do
+// not know each other.
+var rooms = map[string][]string{
+	"config":           {"github.com/pelletier/go-toml/v2"},
+	"netlink":          {"github.com/pilebones/go-udev/netlink", "golang.org/x/sys/unix"},
+	"mount":            {"internal/durable", "github.com/moby/sys/mountinfo", "golang.org/x/sys/unix"},
+	"signature":        {"go.mozilla.org/pkcs7", "golang.org/x/crypto/*"},
+	"keyring":          {"signature", "internal/durable"},
+	"autorun":          {"signature", "internal/durable", "golang.org/x/sys/unix", "github.com/godbus/dbus/v5", "github.com/coreos/go-systemd/v22/*"},
+	"executedlist":     {"internal/durable"},
+	"ledger":           {"internal/durable"},
+	"installer":        {"internal/durable", "github.com/godbus/dbus/v5", "golang.org/x/sys/unix"},
+	"led":              {"github.com/stianeikeland/go-rpio/v4", "github.com/warthog618/go-gpiocdev", "golang.org/x/sys/unix"},
+	"internal/durable": {"golang.org/x/sys/unix"},
+	"agent": {"config", "netlink", "mount", "signature", "keyring", "autorun", "executedlist", "ledger", "installer", "led",
+		"internal/durable", "go.uber.org/zap", "go.uber.org/zap/*", "golang.org/x/sys/unix"},
+}
+
+const module = "usbagent/"
+
+// TestRoomsImportDownward keeps the table above for every package outside
+// cmd/ and test/, on Linux and on the desks.
+func TestRoomsImportDownward(t *testing.T) {
+	for _, goos := range []string{"linux", "windows", "darwin"} {
+		for _, p := range list(t, goos) {
+			room := strings.TrimPrefix(p.ImportPath, module)
+			if top, _, _ := strings.Cut(room, "/"); top == "cmd" || top == "test" || top == "deploy" {
+				continue
+			}
+			allowed, known := rooms[room]
+			if !known {
+				t.Errorf("%s: package %s is in no room of the table", goos, room)
+				continue
+			}
+			for _, imported := range p.Imports {
+				if name := strings.TrimPrefix(imported, module); !standard(imported) && !slices.ContainsFunc(allowed, matches(name)) {
+					t.Errorf("%s: %s must not import %s", goos, room, name)
+				}
+			}
+		}
+	}
+}
+
+// matches returns a function that tells whether a table entry allows name.
+func matches(name string) func(string) bool {
+	return func(entry string) bool { ok, _ := path.Match(entry, name); return ok }
+}
+
+// standard reports whether the import path is of the standard library.
+func standard(p string) bool {
+	first, _, _ := strings.Cut(p, "/")
+	return !strings.Contains(first, ".") && first+"/" != module
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+// list asks the go command for the packages of the module and their imports.
+func list(t *testing.T, goos string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports", module+"...")
+	cmd.Env = append(cmd.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 3 {
+		t.Fatalf("go list named only %d packages: nothing was checked", len(packages))
+	}
+	return packages
+}

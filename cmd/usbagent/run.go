@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import "errors"
+
+// RunCmd is "usbagent run".
+type RunCmd struct {
+	Config      string `placeholder:"FILE" default:"${config}" help:"Configuration (default ${config}; missing: the defaults)."`
+	CheckConfig bool   `help:"Only check the configuration, strictly: an unknown key or a bad value is an error."`
+}
+
+// Run is the daemon.
+func (c *RunCmd) Run() error { return errors.New("not built in yet") }
