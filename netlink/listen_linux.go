@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package netlink
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	udev "github.com/pilebones/go-udev/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ErrClosed is returned by Next once the source is closed.
+var ErrClosed = errors.New("uevent source is closed")
+
+// peekSize is how much of a message is looked at before it is taken. The
+// kernel builds uevents in 2 KiB (UEVENT_BUFFER_SIZE).
+const peekSize = 4096
+
+// subsystemBlock is how a block device's uevent says so.
+var subsystemBlock = []byte("\x00SUBSYSTEM=block\x00")
+
+// Options for Listen.
+type Options struct {
+	// Buffer is the size in bytes of the socket's receive queue; 0 means
+	// 2 MiB. Beyond net.core.rmem_max it needs CAP_NET_ADMIN.
+	Buffer int
+}
+
+// Source is an open uevent socket with the goroutine that empties it. Its
+// methods may be called from any goroutine.
+type Source struct {
+	conn udev.UEventConn
+	wake int           // eventfd that ends the goroutine
+	done chan struct{} // closed when the goroutine has ended
+	stop sync.Once
+
+	pending pending
+}
+
+// Listen opens the socket and starts to collect events: what happens after it
+// returns is not missed by Next. The socket takes the kernel's multicast
+// messages only.
+func Listen(o Options) (*Source, error) {
+	s, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	go s.collect()
+	return s, nil
+}
+
+// open is Listen without the collecting.
+func open(o Options) (*Source, error) {
+	s := &Source{done: make(chan struct{}), pending: pending{ready: make(chan struct{}, 1)}}
+	s.conn.ReceiveBufferSize = o.Buffer
+	if err := s.conn.Connect(udev.KernelEvent); err != nil {
+		return nil, fmt.Errorf("listen for uevents: %w", err)
+	}
+	var err error
+	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		s.conn.Close()
+		return nil, fmt.Errorf("listen for uevents: eventfd: %w", err)
+	}
+	return s, nil
+}
+
+// Next waits for events of block devices and returns everything that came
+// since the last call as one hint. It uses no timer: an idle machine does not
+// wake it. It returns ctx's error, ErrClosed, or the error that ended the
+// source for good; one caller at a time.
+func (s *Source) Next(ctx context.Context) (Hint, error) {
+	for {
+		hint, some, err := s.pending.take()
+		if some || err != nil {
+			return hint, err
+		}
+		select {
+		case <-s.pending.ready:
+		case <-ctx.Done():
+			return Hint{}, ctx.Err()
+		}
+	}
+}
+
+// Counters returns what came in so far.
+func (s *Source) Counters() Counters { return s.pending.counted() }
+
+// Close ends the source and a waiting Next. It may be called more than once.
+func (s *Source) Close() {
+	s.stop.Do(func() {
+		_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1}) // never zero in either byte order
+		<-s.done
+		s.conn.Close()
+		unix.Close(s.wake)
+	})
+}
+
+// collect empties the socket as events come, until Close or an error that
+// does not pass. It blocks in poll(2) without a timeout: go-udev's own reads
+// wake up every 200 ms, and Go's network poller takes no more events from a
+// descriptor that once showed nothing but EPOLLERR.
+func (s *Source) collect() {
+	defer close(s.done)
+	buf := make([]byte, peekSize)
+	fds := []unix.PollFd{{Fd: int32(s.conn.Fd), Events: unix.POLLIN}, {Fd: int32(s.wake), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			s.pending.end(fmt.Errorf("wait for uevents: %w", err))
+			return
+		}
+		if fds[1].Revents != 0 {
+			s.pending.end(ErrClosed)
+			return
+		}
+		if err := s.step(buf); err != nil {
+			s.pending.end(err)
+			return
+		}
+	}
+}
+
+// step takes the next message, if there is one, and notes what it says.
+func (s *Source) step(buf []byte) error {
+	n, _, err := unix.Recvfrom(s.conn.Fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err == nil {
+		s.pending.count(func(c *Counters) { c.Events++ })
+		err = s.receive(buf[:n])
+	}
+	switch {
+	case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.ENOBUFS):
+		s.pending.lose()
+	case errors.Is(err, udev.ErrUntrustedSender):
+		s.pending.count(func(c *Counters) { c.Forged++ })
+	case errors.Is(err, udev.ErrTruncatedMessage):
+		s.pending.count(func(c *Counters) { c.Truncated++ })
+	default:
+		return fmt.Errorf("read uevent: %w", err)
+	}
+	return nil
+}
+
+// receive takes the message whose start is head off the queue. Most messages
+// are not about block devices: those are dropped as cheaply as possible,
+// whoever sent them. The others go through go-udev, which checks the sender.
+func (s *Source) receive(head []byte) error {
+	if !bytes.Contains(head, subsystemBlock) {
+		_, _, err := unix.Recvfrom(s.conn.Fd, nil, unix.MSG_DONTWAIT)
+		return err
+	}
+	msg, err := s.conn.ReadMsg()
+	if err != nil {
+		return err
+	}
+	if name, ok := blockEvent(msg); ok {
+		s.pending.add(name)
+	} else {
+		s.pending.count(func(c *Counters) { c.Malformed++ })
+	}
+	return nil
+}
+
+// blockEvent returns the name of the disk that a uevent's datagram is about,
+// and false when it is not a well-formed event of a block device.
+func blockEvent(msg []byte) (string, bool) {
+	e, err := udev.ParseUEvent(msg)
+	if err != nil || e.Env["SUBSYSTEM"] != "block" {
+		return "", false
+	}
+	return diskOf(e.KObj, e.Env["DEVTYPE"])
+}

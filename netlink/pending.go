@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package netlink
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// pending collects what events say until Next takes it, in bounded memory.
+type pending struct {
+	ready chan struct{} // holds a token when there may be something to take
+
+	mu       sync.Mutex
+	hint     Hint
+	some     bool  // hint says something
+	err      error // nothing more will come
+	counters Counters
+}
+
+// add notes an event of the disk name.
+func (p *pending) add(name string) {
+	p.note(func() {
+		p.counters.Block++
+		switch {
+		case p.hint.Lost || slices.Contains(p.hint.Disks, name):
+		case len(p.hint.Disks) < MaxPending:
+			p.hint.Disks = append(p.hint.Disks, name)
+		default:
+			p.hint.Lost, p.hint.Disks = true, nil
+		}
+	})
+}
+
+// lose notes that the kernel dropped events.
+func (p *pending) lose() {
+	p.note(func() {
+		p.counters.Overruns++
+		p.hint.Lost, p.hint.Disks = true, nil
+	})
+}
+
+// note runs f, which changes the hint, and wakes Next.
+func (p *pending) note(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.some {
+		p.some, p.hint.First = true, time.Now()
+	}
+	f()
+	p.signal()
+}
+
+// end notes that nothing more will come, and why.
+func (p *pending) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+	p.signal()
+}
+
+func (p *pending) signal() {
+	select {
+	case p.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the hint if there is one; else the error that ended it all.
+func (p *pending) take() (hint Hint, some bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.some {
+		if p.err != nil {
+			p.signal() // so that every later Next returns as well
+		}
+		return Hint{}, false, p.err
+	}
+	hint, p.hint, p.some = p.hint, Hint{}, false
+	return hint, true, nil
+}
+
+func (p *pending) count(f func(*Counters)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.counters)
+}
+
+func (p *pending) counted() Counters {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counters
+}

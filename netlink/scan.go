@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package netlink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// settleTries bounds how often a disk is read again because another one took
+// its name meanwhile.
+const settleTries = 3
+
+// errOther says that a disk is none of ours: another bus, no bus that is
+// allowed, or a kind of device that is no stick.
+var errOther = errors.New("not a disk to look at")
+
+// Scan returns every disk on the allowed buses, in the order of their names.
+// root is where sys is, "" for the real one.
+//
+// A disk that goes while it is read is left out. One that cannot be made sense
+// of is left out too and named in the error, which then comes with the others:
+// a strange disk never hides a good one.
+func Scan(root string, allow []string) ([]Disk, error) {
+	entries, err := os.ReadDir(string(blockDir(root)))
+	if err != nil {
+		return nil, fmt.Errorf("scan block devices: %w", err)
+	}
+	var disks []Disk
+	var errs []error
+	for i, e := range entries {
+		if i == MaxDisks {
+			errs = append(errs, fmt.Errorf("scan block devices: more than %d", MaxDisks))
+			break
+		}
+		d, ok, err := Refresh(root, e.Name(), allow)
+		if err != nil {
+			errs = append(errs, err)
+		} else if ok {
+			disks = append(disks, d)
+		}
+	}
+	return disks, errors.Join(errs...)
+}
+
+// Refresh returns the disk of that name as it is now, and false when it is
+// gone or does not count.
+func Refresh(root, name string, allow []string) (Disk, bool, error) {
+	if !validName(name) {
+		return Disk{}, false, fmt.Errorf("look at disk %.64q: not a disk's name", name)
+	}
+	for range settleTries {
+		d, same, err := readDisk(root, name, allow)
+		switch {
+		case gone(err) || errors.Is(err, errOther):
+			return Disk{}, false, nil
+		case err != nil:
+			return Disk{}, false, fmt.Errorf("look at disk %s: %w", name, err)
+		case same:
+			return d, true, nil
+		}
+	}
+	return Disk{}, false, fmt.Errorf("look at disk %s: it keeps changing", name)
+}
+
+// gone reports whether err is what sysfs says of a device that left.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO)
+}
+
+// sysDir is sys below root.
+func sysDir(root string) dir {
+	if root == "" {
+		root = "/"
+	}
+	return dir(root).join("sys")
+}
+
+func blockDir(root string) dir { return sysDir(root).join("block") }
+
+// readDisk reads all of a disk's attributes and reports whether they are of
+// one and the same insertion.
+func readDisk(root, name string, allow []string) (Disk, bool, error) {
+	link := blockDir(root).join(name)
+	resolved, err := filepath.EvalSymlinks(string(link))
+	if err != nil {
+		return Disk{}, false, err
+	}
+	at := dir(resolved)
+	d := Disk{Name: name, DevPath: devPath(at)}
+	if d.DiskSeq, err = at.optional("diskseq", ^uint64(0)); err != nil {
+		return d, false, err
+	}
+	if err := d.identify(at, allow); err != nil {
+		return d, false, err
+	}
+	if err := d.measure(at, sysDir(root)); err != nil {
+		return d, false, err
+	}
+	again, err := at.optional("diskseq", ^uint64(0))
+	return d, again == d.DiskSeq, err
+}
+
+// devPath is the kernel's name for a directory below /sys.
+func devPath(at dir) string {
+	path := filepath.ToSlash(string(at))
+	return path[max(strings.LastIndex(path, "/devices/"), 0):]
+}
+
+// identify fills in what kind of disk it is, and fails with errOther when it
+// is none of the allowed kinds.
+func (d *Disk) identify(at dir, allow []string) error {
+	if hidden, err := at.optional("hidden", 2); err != nil || hidden == 1 {
+		return errors.Join(err, errOther) // no node: a path of a multipath device
+	}
+	if usb, ok := usbDevice(at); ok {
+		return d.identifyUSB(at, usb, allow)
+	}
+	return d.identifyLoop(at, allow)
+}
+
+// measure fills in numbers, size, state and partitions.
+func (d *Disk) measure(at, sys dir) error {
+	var err error
+	if d.Major, d.Minor, d.Size, d.ReadOnly, err = measure(at); err != nil {
+		return err
+	}
+	removable, err := at.optional("removable", 2)
+	if err != nil {
+		return err
+	}
+	d.Removable = removable == 1
+	d.Polled = !needsPolling(at, sys, d.Removable)
+	d.Partitions, err = partitions(at, d.Name)
+	return err
+}
+
+func measure(at dir) (major, minor uint32, size int64, readOnly bool, err error) {
+	dev, err := at.raw("dev")
+	if err != nil {
+		return 0, 0, 0, false, err
+	}
+	if major, minor, err = parseDev(dev); err != nil {
+		return 0, 0, 0, false, err
+	}
+	if size, err = at.bytes("size"); err != nil {
+		return 0, 0, 0, false, err
+	}
+	ro, err := at.number("ro", 2)
+	return major, minor, size, ro == 1, err
+}
+
+// partitions reads a disk's partitions. They are the directories in it whose
+// name starts with the disk's and which have a number; how the number is
+// appended (sda1, mmcblk0p1) is of no interest.
+func partitions(at dir, disk string) ([]Partition, error) {
+	entries, err := os.ReadDir(string(at))
+	if err != nil {
+		return nil, err
+	}
+	var list []Partition
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), disk) {
+			continue
+		}
+		p, err := partition(at.join(e.Name()), e.Name())
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == MaxPartitions {
+			return nil, fmt.Errorf("more than %d partitions", MaxPartitions)
+		}
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b Partition) int { return a.Number - b.Number })
+	return list, nil
+}
+
+func partition(at dir, name string) (Partition, error) {
+	number, err := at.number("partition", 1<<16)
+	if err != nil {
+		return Partition{}, err
+	}
+	p := Partition{Name: name, Number: int(number)}
+	p.Major, p.Minor, p.Size, p.ReadOnly, err = measure(at)
+	return p, err
+}
