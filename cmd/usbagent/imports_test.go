@@ -17,7 +17,7 @@ import (
 // library. Data flows one way, so imports run strictly downward, and leaves do
 // not know each other.
 var rooms = map[string][]string{
-	"config":           {"github.com/pelletier/go-toml/v2"},
+	"config":           {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"netlink":          {"github.com/pilebones/go-udev/netlink", "golang.org/x/sys/unix"},
 	"mount":            {"internal/durable", "github.com/moby/sys/mountinfo", "golang.org/x/sys/unix"},
 	"signature":        {"go.mozilla.org/pkcs7", "golang.org/x/crypto/*"},

@@ -11,4 +11,9 @@ type RunCmd struct {
 }
 
 // Run is the daemon.
-func (c *RunCmd) Run() error { return errors.New("not built in yet") }
+func (c *RunCmd) Run() error {
+	if c.CheckConfig {
+		return checkConfig(c.Config)
+	}
+	return errors.New("not built in yet")
+}
