@@ -83,10 +83,27 @@ func (l *LED) Show(p Pattern) {
 	case l.changed <- struct{}{}:
 	default:
 	}
-	// On a single core the LED's goroutine would run only when the caller
-	// next waits, and a mount can take its time: light first. Should the LED
-	// hang, the scheduler takes the processor back within 10 ms.
-	runtime.Gosched()
+	l.yield()
+}
+
+// yields is how often Show lets the LED's goroutine go first. Once would do,
+// but every 61st time the scheduler prefers who yielded.
+const yields = 3
+
+// yield lets the LED's goroutine take up the pattern. On a single core it
+// would otherwise run only when the caller next waits, and a mount can take
+// its time: light first. Should the LED hang, the scheduler takes the
+// processor back within 10 ms.
+func (l *LED) yield() {
+	for range yields {
+		runtime.Gosched()
+		l.mu.Lock()
+		fresh := l.fresh
+		l.mu.Unlock()
+		if !fresh {
+			return
+		}
+	}
 }
 
 // Shown returns the pattern that Show was last given.
