@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package mount
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// MaxUnmounts bounds how many mounts Detach takes from one mount point.
+const MaxUnmounts = 256
+
+// Detach takes the mount away, with everything that is mounted on it or below
+// it, removes the directory if Mount made it (an empty one that was there
+// before stays), and ends the ntfs-3g that served it. What nobody uses is
+// unmounted cleanly; what is in use is detached and ends with its last user.
+//
+// It works when the device is gone, and may be called again: after a success
+// it does nothing, after an error it tries anew. It may block as long as the
+// device does.
+func (x *Mount) Detach() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.detached {
+		return nil
+	}
+	x.root.Close() // it would keep the mount busy
+	if err := x.unmount(); err != nil {
+		return fmt.Errorf("detach %s: %w", x.Target, err)
+	}
+	if err := errors.Join(x.helper.end(), x.m.dropPoint(x)); err != nil {
+		return fmt.Errorf("detach %s: %w", x.Target, err)
+	}
+	x.detached = true
+	return nil
+}
+
+// unmount repeats until mountinfo no longer shows the mount; where it never
+// did, whatever lies on the target belongs to somebody else.
+func (x *Mount) unmount() error {
+	for range MaxUnmounts {
+		infos, err := mountsBelow(x.Target)
+		if err != nil {
+			return err
+		}
+		if !x.among(infos) {
+			return nil
+		}
+		if err := unmountTop(x.Target, infos); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("more than %d mounts", MaxUnmounts)
+}
+
+// among reports whether infos has the mount itself.
+func (x *Mount) among(infos []*mountinfo.Info) bool {
+	for _, i := range infos {
+		if i.Mountpoint == x.Target && onDevice(i, x.Device) && (x.id == 0 || i.ID == x.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// unmountTop takes away the newest mount of infos; where that is busy, all
+// that lies on target.
+func unmountTop(target string, infos []*mountinfo.Info) error {
+	last := infos[len(infos)-1].Mountpoint
+	err := unix.Unmount(last, unix.UMOUNT_NOFOLLOW)
+	if errors.Is(err, unix.EBUSY) {
+		last = target
+		err = unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+		return nil // somebody else was quicker: look again
+	}
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", last, err)
+	}
+	return nil
+}

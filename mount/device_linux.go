@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package mount
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// openDevice opens the node of d for reading, checks that it is d, and fills
+// in what the device knows better: its size and whether it can be written.
+func openDevice(d *Device) (*os.File, error) {
+	fd, err := unix.Open(d.Path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), d.Path)
+	if err := checkDevice(f, *d); err != nil {
+		f.Close()
+		return nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("size: %w", err)
+	}
+	d.Size = size
+	if ro, err := unix.IoctlGetInt(fd, unix.BLKROGET); err == nil && ro != 0 {
+		d.ReadOnly = true
+	}
+	return f, nil
+}
+
+// checkDevice compares an open node with d: a block device with d's number,
+// and still the medium with d's DISKSEQ.
+func checkDevice(f *os.File, d Device) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK || st.Rdev != unix.Mkdev(d.Major, d.Minor) {
+		return fmt.Errorf("%w: the node is not block device %d:%d", ErrReplaced, d.Major, d.Minor)
+	}
+	if d.DiskSeq == 0 {
+		return nil
+	}
+	seq, err := diskSeq(f)
+	if err != nil {
+		return fmt.Errorf("disk sequence number: %w", err)
+	}
+	if seq != d.DiskSeq {
+		return fmt.Errorf("%w: disk sequence number %d, expected %d", ErrReplaced, seq, d.DiskSeq)
+	}
+	return nil
+}
+
+// diskSeq asks for the number that no two insertions in one boot share.
+func diskSeq(f *os.File) (uint64, error) {
+	var seq uint64
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKGETDISKSEQ, uintptr(unsafe.Pointer(&seq))); errno != 0 {
+		return 0, errno
+	}
+	return seq, nil
+}
+
+// sameDevice proves that the file system behind root lies on d.
+func sameDevice(root *os.File, d Device) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
+		return fmt.Errorf("stat the mount: %w", err)
+	}
+	if uint64(st.Dev) != unix.Mkdev(d.Major, d.Minor) {
+		return fmt.Errorf("%w: the mount is of %d:%d, not of %d:%d", ErrReplaced,
+			unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), d.Major, d.Minor)
+	}
+	return nil
+}
