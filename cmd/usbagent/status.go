@@ -175,7 +175,7 @@ func (s agentStatus) stateText() string {
 
 func (s stickStatus) human(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%s", word(s.Device))
-	for _, part := range []string{quoted(s.Label), word(s.Filesystem), word(s.Mountpoint)} {
+	for _, part := range []string{labelled(s.Label), word(s.Filesystem), word(s.Mountpoint)} {
 		if part != "" {
 			b.WriteString("  " + part)
 		}
@@ -195,7 +195,7 @@ func (s stickStatus) human(b *strings.Builder) {
 	writeTable(b, rows, 2, resultColour)
 }
 
-func quoted(label string) string {
+func labelled(label string) string {
 	if label == "" {
 		return ""
 	}
