@@ -13,9 +13,11 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // TemporaryPrefix begins the name of every temporary file that WriteFile
@@ -24,6 +26,38 @@ const TemporaryPrefix = ".usbagent-"
 
 // ErrExposed is wrapped by CheckDir's error.
 var ErrExposed = errors.New("others could change what lies there")
+
+// ErrIrregular is wrapped by the errors of Open and ReadFile.
+var ErrIrregular = errors.New("this is no regular file")
+
+// ErrTooLarge is wrapped by ReadFile's error.
+var ErrTooLarge = errors.New("the file is too large")
+
+// ReadFile reads the regular file path of at most max bytes; it follows no
+// link and waits for nobody.
+func ReadFile(path string, max int64) ([]byte, error) {
+	f, err := Open(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(data)) > max {
+		err = fmt.Errorf("read %s: %w (more than %d bytes)", path, ErrTooLarge, max)
+	}
+	return data, err
+}
+
+// RemoveStale removes the temporary files that a power cut left beside path.
+func RemoveStale(path string) {
+	prefix := TemporaryPrefix + filepath.Base(path) + "."
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+}
 
 // WriteFile replaces path, durably and at one instant, with a regular file
 // that holds data and has the permission bits perm. Where path is a symbolic

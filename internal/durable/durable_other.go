@@ -4,6 +4,12 @@
 
 package durable
 
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
 // SyncDir does nothing where directories cannot be synced; only the desk
 // commands run there.
 func SyncDir(string) error { return nil }
@@ -11,3 +17,17 @@ func SyncDir(string) error { return nil }
 // CheckDir accepts every directory where there are no Unix permissions; only
 // the desk commands run there.
 func CheckDir(string) error { return nil }
+
+// Open opens the regular file path.
+func Open(path string, flag int, perm os.FileMode) (*os.File, error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open %s: %w (%v)", path, ErrIrregular, info.Mode())
+	}
+	return os.OpenFile(path, flag, perm)
+}
+
+// Lock locks nothing where no daemon runs.
+func Lock(string, time.Duration) (unlock func(), err error) { return func() {}, nil }
+
+// PrivateDir makes the directory dir.
+func PrivateDir(dir string) error { return MkdirAll(dir, 0o700) }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -27,23 +28,98 @@ func SyncDir(dir string) error {
 // CheckDir returns an error that wraps ErrExposed unless dir and every
 // directory above it belong to root or to the effective user and cannot be
 // written by anybody else. Sticky directories of root's (such as /tmp) count
-// as safe above dir, not as dir itself. Symbolic links on the way are followed.
-func CheckDir(dir string) error {
-	real, err := filepath.EvalSymlinks(dir)
+// as safe above dir, not as dir itself. Symbolic links on the way are
+// followed when they belong to root or the effective user; the directories
+// that hold them and that they lead through are checked in the same way.
+func CheckDir(dir string) error { return checkPath(dir, true) }
+
+// PrivateDir makes dir, where it is missing, as a directory that only its
+// owner can enter (0700), and an existing one such a directory. The error
+// wraps ErrExposed when dir, or its place, belongs to somebody else.
+func PrivateDir(dir string) error {
+	if err := MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := checkPath(dir, false); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("open directory %s: %w", dir, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err == nil {
-		real, err = filepath.Abs(real)
+		err = checkOwner(dir, info)
+	}
+	if err == nil && info.Mode().Perm() != 0o700 {
+		err = f.Chmod(0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("make directory %s private: %w", dir, err)
+	}
+	return nil
+}
+
+// maxLinks is how many symbolic links checkPath follows, as the kernel does
+// (path_resolution(7)).
+const maxLinks = 40
+
+// checkPath checks the way to dir, and dir itself where last is true.
+func checkPath(dir string, last bool) error {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		err = walkPath(abs, last)
 	}
 	if err != nil {
 		return fmt.Errorf("check directory %s: %w", dir, err)
 	}
-	for path, last := real, true; ; path, last = filepath.Dir(path), false {
-		if err := checkOne(path, last); err != nil {
-			return fmt.Errorf("check directory %s: %w", dir, err)
-		}
-		if path == filepath.Dir(path) {
+	return nil
+}
+
+// walkPath goes from the root directory to abs, link by link.
+func walkPath(abs string, last bool) error {
+	at, rest, links := "/", split(abs), 0
+	for {
+		if len(rest) == 0 {
+			if last {
+				return checkOne(at, true)
+			}
 			return nil
 		}
+		if err := checkOne(at, false); err != nil {
+			return err
+		}
+		next := filepath.Join(at, rest[0]) // at is without links, so ".." is its parent
+		rest = rest[1:]
+		info, err := os.Lstat(next)
+		if err != nil {
+			return err
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		if err := checkOwner(next, info); err != nil {
+			return err
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return err
+		}
+		if links++; links > maxLinks {
+			return &os.PathError{Op: "follow", Path: next, Err: syscall.ELOOP}
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(split(target), rest...)
 	}
+}
+
+// split returns the parts of a path, without empty ones.
+func split(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
 func checkOne(path string, last bool) error {
@@ -54,13 +130,19 @@ func checkOne(path string, last bool) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is no directory", path)
 	}
-	stat := info.Sys().(*syscall.Stat_t)
-	if stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to uid %d: %w", path, stat.Uid, ErrExposed)
+	if err := checkOwner(path, info); err != nil {
+		return err
 	}
 	writable := info.Mode().Perm()&0o022 != 0
 	if writable && (last || info.Mode()&os.ModeSticky == 0) {
 		return fmt.Errorf("%s has mode %v: %w", path, info.Mode(), ErrExposed)
+	}
+	return nil
+}
+
+func checkOwner(path string, info os.FileInfo) error {
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 && int(uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to uid %d: %w", path, uid, ErrExposed)
 	}
 	return nil
 }
