@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package signature
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MaxKeyringCerts is how many certificates a keyring may hold.
+const MaxKeyringCerts = 1024
+
+// MaxCRLs is how many CRLs a keyring or a signature may hold.
+const MaxCRLs = 64
+
+// Keyring is a set of trusted certificates and CRLs in the order of the file.
+type Keyring struct {
+	certs []*cert
+	crls  []*crl
+}
+
+// ParseKeyring reads PEM as the option -CAfile of the openssl command does:
+// text around the blocks is skipped, one damaged block spoils the file, and
+// CERTIFICATE, X509 CERTIFICATE, TRUSTED CERTIFICATE and X509 CRL blocks count.
+// A certificate that is well-formed and cannot be used for trust is kept and
+// says so (Certificate.Unusable). Stricter than openssl: private keys and
+// certificates that are BER, not DER, are refused (docs/signatures.md).
+func ParseKeyring(pem []byte) (*Keyring, error) {
+	k, err := parseKeyring(pem)
+	return k, during("read keyring", err)
+}
+
+func parseKeyring(pem []byte) (*Keyring, error) {
+	if len(pem) > MaxKeyringSize {
+		return nil, fail(TooLarge, fmt.Sprintf("%d bytes, at most %d are read", len(pem), MaxKeyringSize))
+	}
+	k := &Keyring{}
+	r := &pemReader{rest: pem}
+	for {
+		b, err := r.next()
+		if err == errNoBlock {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := k.add(b); err != nil {
+			return nil, err
+		}
+	}
+	if len(k.certs) == 0 {
+		return nil, fail(NoCertificate, noCertificateText(pem, len(k.crls)))
+	}
+	return k, nil
+}
+
+// noCertificateText says what a file without certificates looks like.
+func noCertificateText(pem []byte, crls int) string {
+	switch {
+	case len(pem) == 0:
+		return "the file is empty"
+	case crls > 0:
+		return "there are CRLs, but no certificate"
+	case pem[0] == 0x30:
+		return "this is DER, a keyring is PEM (openssl x509 -inform DER rewrites it)"
+	}
+	return "there is no certificate in it (-----BEGIN CERTIFICATE-----)"
+}
+
+// add takes one block into the keyring.
+func (k *Keyring) add(b *pemBlock) error {
+	parse := parseCert
+	switch {
+	case b.name == "CERTIFICATE" || b.name == "X509 CERTIFICATE":
+	case b.name == "TRUSTED CERTIFICATE":
+		parse = parseTrusted
+	case b.name == "X509 CRL":
+		return k.addCRL(b)
+	case strings.Contains(b.name, "PRIVATE KEY"):
+		return fail(BadPEM, fmt.Sprintf("line %d begins a private key: a keyring must not hold one", b.line))
+	default:
+		return nil // OpenSSL skips other blocks once they are whole
+	}
+	if b.header {
+		return b.broken("it has header lines")
+	}
+	c, err := parse(b.der)
+	if err != nil {
+		return b.broken(ErrText(err))
+	}
+	if len(k.certs) >= MaxKeyringCerts {
+		return fail(TooLarge, fmt.Sprintf("more than %d certificates", MaxKeyringCerts))
+	}
+	if k.same(c) == nil { // a repeated certificate counts once, the first time
+		k.certs = append(k.certs, c)
+	}
+	return nil
+}
+
+func (k *Keyring) addCRL(b *pemBlock) error {
+	if b.header {
+		return b.broken("it has header lines")
+	}
+	l, err := parseCRL(b.der)
+	if err != nil {
+		return b.broken(ErrText(err))
+	}
+	if len(k.crls) >= MaxCRLs {
+		return fail(TooLarge, fmt.Sprintf("more than %d CRLs", MaxCRLs))
+	}
+	k.crls = append(k.crls, l)
+	return nil
+}
+
+// ErrText returns the text of an [Error] without its operation, for a message
+// that has one already; for any other error, its message.
+func ErrText(err error) string {
+	if e, ok := err.(*Error); ok {
+		return e.Text
+	}
+	return err.Error()
+}
+
+// Certificates lists what is in the keyring, in the order of the file.
+func (k *Keyring) Certificates() []Certificate {
+	list := make([]Certificate, len(k.certs))
+	for i, c := range k.certs {
+		list[i] = c.describe()
+	}
+	return list
+}
+
+// Equal reports whether both keyrings hold the same set of certificates. CRLs,
+// order and text around the blocks do not matter.
+func (k *Keyring) Equal(o *Keyring) bool {
+	if k == nil || o == nil || len(k.certs) != len(o.certs) {
+		return k == o
+	}
+	for _, c := range k.certs {
+		if o.same(c) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// same returns the keyring's copy of c, or nil.
+func (k *Keyring) same(c *cert) *cert {
+	for _, own := range k.certs {
+		if own.fingerprint == c.fingerprint {
+			return own
+		}
+	}
+	return nil
+}
+
+func (k *Keyring) hasSubject(n *name) bool {
+	for _, c := range k.certs {
+		if c.subject.canonical == n.canonical {
+			return true
+		}
+	}
+	return false
+}
+
+// issuerOf returns the first certificate of the keyring that looks like the
+// issuer of c, or nil. A certificate of the right name whose extensions this
+// package cannot read might be OpenSSL's choice: then there is no answer.
+func (k *Keyring) issuerOf(c *cert) (*cert, error) {
+	if c.ext.broken != "" {
+		return nil, fail(Unsupported, "the certificate "+quoteSubject(c)+" cannot be used: "+c.ext.broken)
+	}
+	for _, issuer := range k.certs {
+		if issuer.subject.canonical != c.issuer.canonical {
+			continue
+		}
+		if issuer.ext.broken != "" {
+			return nil, fail(Unsupported, "the keyring's certificate "+quoteSubject(issuer)+" cannot be used: "+issuer.ext.broken)
+		}
+		if c.issuedBy(issuer) {
+			return issuer, nil
+		}
+	}
+	return nil, nil
+}
+
+// CheckAnchor returns nil when at least one certificate of the keyring can end
+// a chain under these options, and otherwise says, for each, why it cannot. A
+// keyring without an anchor could never verify anything again.
+func (k *Keyring) CheckAnchor(o Options) error {
+	var why []string
+	for _, c := range k.certs {
+		err := anchorProblem(c, o)
+		if err == nil {
+			return nil
+		}
+		if len(why) < 8 {
+			why = append(why, c.subject.String()+": "+ErrText(err))
+		}
+	}
+	return &Error{Op: "check keyring", Reason: NoAnchor, Text: "no certificate in it can end a chain, so it could never verify anything (" + strings.Join(why, "; ") + ")"}
+}
+
+// anchorProblem says why c cannot end a chain: neither as an issuer nor, being
+// the signer itself.
+func anchorProblem(c *cert, o Options) error {
+	if err := usable(c); err != nil {
+		return err
+	}
+	if c.ext.critical != "" {
+		return fail(BadChain, "a critical extension that nobody here knows ("+c.ext.critical+")")
+	}
+	switch t := c.trustFor(o.Purpose, true); {
+	case t == rejected:
+		return fail(UntrustedIssuer, "a TRUSTED CERTIFICATE that is not trusted for this use")
+	case t == untrusted && !o.AllowPartialChain:
+		return fail(UntrustedIssuer, "issued by "+c.issuer.String()+" and not self-signed, and signature.allow_partial_chain is off")
+	}
+	asSigner := o.Purpose.check(c, false)
+	asIssuer := checkIssuer(c, false)
+	if asIssuer == nil {
+		asIssuer = o.Purpose.check(c, true)
+	}
+	if asSigner == nil || asIssuer == nil {
+		return nil
+	}
+	return asIssuer
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package signature
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+
+	"go.mozilla.org/pkcs7"
+)
+
+// SignOptions say who signs and how.
+type SignOptions struct {
+	Key         *SigningKey
+	Certificate []byte   // the signer's certificate, PEM or DER
+	Chain       []byte   // further certificates to put into the signature, PEM; may be nil
+	Verify      Options  // what the board will demand; the result is checked against it
+	Keyring     *Keyring // the board's keyring, when it is at hand: the result must verify with it
+}
+
+var digestOIDs = map[crypto.Hash]asn1.ObjectIdentifier{
+	crypto.SHA256: pkcs7.OIDDigestAlgorithmSHA256,
+	crypto.SHA384: pkcs7.OIDDigestAlgorithmSHA384,
+	crypto.SHA512: pkcs7.OIDDigestAlgorithmSHA512,
+}
+
+// Sign makes the detached signature of content, the DER that goes into
+// FILE.p7s. The digest follows the key: SHA-256, or SHA-384 and SHA-512 for
+// P-384 and P-521.
+//
+// It refuses what the board could not verify: Ed25519 and short RSA keys, a key
+// that does not belong to the certificate, a certificate for another purpose.
+// Before it returns, it verifies what it made, with o.Keyring where that is
+// given. Content is read, not kept.
+func Sign(content []byte, o SignOptions) ([]byte, error) {
+	p7s, err := sign(content, o)
+	if err != nil {
+		return nil, during("sign", err)
+	}
+	return p7s, nil
+}
+
+func sign(content []byte, o SignOptions) ([]byte, error) {
+	own, x, err := signerCertificate(o)
+	if err != nil {
+		return nil, err
+	}
+	var chain *Keyring
+	if len(bytes.TrimSpace(o.Chain)) > 0 {
+		if chain, err = parseKeyring(o.Chain); err != nil {
+			return nil, fail(ReasonOf(err), "chain: "+ErrText(err))
+		}
+	}
+	p7s, err := makeSignature(content, o.Key, x, chain)
+	if err != nil {
+		return nil, &Error{Reason: Unsupported, Text: "make the signature: " + err.Error(), Err: err}
+	}
+	return p7s, checkMade(content, p7s, own, o)
+}
+
+// signerCertificate reads the signer's certificate and refuses one that does
+// not fit the key or the purpose.
+func signerCertificate(o SignOptions) (*cert, *x509.Certificate, error) {
+	if o.Key == nil {
+		return nil, nil, fail(BadKey, "no signing key")
+	}
+	own, err := readOneCertificate(o.Certificate)
+	if err != nil {
+		return nil, nil, fail(ReasonOf(err), "certificate: "+ErrText(err))
+	}
+	if err := usable(own); err != nil {
+		return nil, nil, err
+	}
+	x, err := x509.ParseCertificate(own.raw)
+	if err != nil {
+		return nil, nil, &Error{Reason: Unsupported, Text: "certificate: " + err.Error(), Err: err}
+	}
+	pub, ok := o.Key.signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(x.PublicKey) {
+		return nil, nil, fail(KeyMismatch, "the key does not belong to the certificate "+quoteSubject(own))
+	}
+	if err := o.Verify.Purpose.check(own, false); err != nil {
+		return nil, nil, err
+	}
+	return own, x, nil
+}
+
+// readOneCertificate reads the first certificate of a PEM file, or a DER one.
+func readOneCertificate(b []byte) (*cert, error) {
+	if len(b) > 0 && b[0] == 0x30 {
+		return parseCert(b)
+	}
+	k, err := parseKeyring(b)
+	if err != nil {
+		return nil, err
+	}
+	return k.certs[0], nil
+}
+
+// makeSignature lets the library write the PKCS#7 structure. It never reads
+// one: all it gets is our own content and certificates checked before.
+func makeSignature(content []byte, key *SigningKey, own *x509.Certificate, chain *Keyring) ([]byte, error) {
+	sd, err := pkcs7.NewSignedData(content)
+	if err != nil {
+		return nil, err
+	}
+	sd.SetDigestAlgorithm(digestOIDs[key.digest()])
+	if err := sd.AddSigner(own, key.signer, pkcs7.SignerInfoConfig{}); err != nil {
+		return nil, err
+	}
+	if chain != nil {
+		for _, c := range chain.certs {
+			if !bytes.Equal(c.raw, own.Raw) {
+				sd.AddCertificate(&x509.Certificate{Raw: c.raw})
+			}
+		}
+	}
+	sd.Detach()
+	return sd.Finish()
+}
+
+// digest is the digest that suits the key.
+func (k *SigningKey) digest() crypto.Hash {
+	if pub, ok := k.signer.Public().(*ecdsa.PublicKey); ok {
+		switch bits := pub.Curve.Params().BitSize; {
+		case bits > 384:
+			return crypto.SHA512
+		case bits > 256:
+			return crypto.SHA384
+		}
+	}
+	return crypto.SHA256
+}
+
+// checkMade verifies what was made: with the board's keyring, or, where that is
+// not at hand, with the signer's own certificate as trust.
+func checkMade(content, p7s []byte, own *cert, o SignOptions) error {
+	k, opts := o.Keyring, o.Verify
+	if k == nil {
+		k, opts = &Keyring{certs: []*cert{own}}, Options{Purpose: o.Verify.Purpose, AllowPartialChain: true}
+	}
+	if _, err := verify(k, NewContent("content", content), p7s, opts); err != nil {
+		return &Error{Reason: ReasonOf(err), Text: "a board with this keyring would refuse the signature: " + ErrText(err), Err: err}
+	}
+	return nil
+}
+
+// usableForSigning refuses keys whose signatures the board cannot verify.
+func usableForSigning(key any) (crypto.Signer, error) {
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() < MinRSABits {
+			return nil, fail(WeakKey, "the RSA key is shorter than 2048 bits")
+		}
+		return k, nil
+	case *ecdsa.PrivateKey:
+		return k, nil
+	case crypto.Signer:
+		return nil, fail(Unsupported, "this is an Ed25519 key (or another kind that openssl smime cannot verify): use RSA or ECDSA")
+	}
+	return nil, fail(Unsupported, "this kind of key cannot sign: use RSA or ECDSA")
+}
