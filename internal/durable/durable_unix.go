@@ -27,7 +27,7 @@ func SyncDir(dir string) error {
 
 // CheckDir returns an error that wraps ErrExposed unless dir and every
 // directory above it belong to root or to the effective user and cannot be
-// written by anybody else. Sticky directories of root's (such as /tmp) count
+// written by anybody else (the group root is root). Sticky directories of root's (such as /tmp) count
 // as safe above dir, not as dir itself. Symbolic links on the way are
 // followed when they belong to root or the effective user; the directories
 // that hold them and that they lead through are checked in the same way.
@@ -133,11 +133,30 @@ func checkOne(path string, last bool) error {
 	if err := checkOwner(path, info); err != nil {
 		return err
 	}
-	writable := info.Mode().Perm()&0o022 != 0
-	if writable && (last || info.Mode()&os.ModeSticky == 0) {
+	if writable(info) && (last || info.Mode()&os.ModeSticky == 0) {
 		return fmt.Errorf("%s has mode %v: %w", path, info.Mode(), ErrExposed)
 	}
 	return nil
+}
+
+// CheckFile returns an error that wraps ErrExposed unless the file path, whose
+// info was obtained from its open descriptor, belongs to root or the effective
+// user and cannot be written by anybody else.
+func CheckFile(path string, info os.FileInfo) error {
+	if err := checkOwner(path, info); err != nil {
+		return err
+	}
+	if writable(info) {
+		return fmt.Errorf("%s has mode %v: %w", path, info.Mode(), ErrExposed)
+	}
+	return nil
+}
+
+// writable tells whether others than the owner can write. The group root has
+// no members but root.
+func writable(info os.FileInfo) bool {
+	perm := info.Mode().Perm()
+	return perm&0o002 != 0 || perm&0o020 != 0 && info.Sys().(*syscall.Stat_t).Gid != 0
 }
 
 func checkOwner(path string, info os.FileInfo) error {
