@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"usbagent/test/need"
 )
 
 // TestMain lets the scripts run the real main as the command "usbagent".
@@ -14,14 +16,17 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"usbagent": main})
 }
 
-// TestScripts runs the command lines of testdata/script. In them "status N"
-// before a command expects the exit status N.
+// TestScripts runs the command lines of testdata/script.
 func TestScripts(t *testing.T) {
+	need.Tool(t, "openssl")
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
-		Setup:               func(e *testscript.Env) error { e.Setenv("TZ", "UTC"); return nil },
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Cmds:                scriptCommands,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TZ", "UTC")
+			return nil
+		},
 	})
 }

@@ -2,15 +2,112 @@
 
 package main
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 
-// SignCmd is "usbagent sign".
+	"golang.org/x/term"
+
+	"usbagent/config"
+	"usbagent/internal/durable"
+	"usbagent/signature"
+)
+
+// passphraseVariable holds the passphrase of an encrypted key, for CI.
+const passphraseVariable = "USBAGENT_KEY_PASSPHRASE"
+
+// maxPassphrase bounds a passphrase file in bytes; OpenSSL takes 1023.
+const maxPassphrase = 1024
+
+// SignCmd is "usbagent sign". A passphrase is never an argument: others on the
+// machine could read it there.
 type SignCmd struct {
-	Key   string `required:"" placeholder:"FILE" help:"The private key, PEM."`
-	Cert  string `required:"" placeholder:"FILE" help:"The signer's certificate, PEM."`
-	Chain string `placeholder:"FILE" help:"Further certificates for the signature, PEM."`
-	File  string `arg:"" name:"file" help:"The file to sign."`
+	Key            string `required:"" placeholder:"FILE" help:"The private key, PEM or DER; if encrypted, the passphrase comes from --passphrase-file, from the variable USBAGENT_KEY_PASSPHRASE, or is asked for."`
+	Cert           string `required:"" placeholder:"FILE" help:"The signer's certificate, PEM or DER."`
+	Chain          string `placeholder:"FILE" help:"Further certificates to put into the signature, PEM."`
+	Out            string `short:"o" placeholder:"FILE" help:"Where the signature goes (default FILE.p7s)."`
+	PassphraseFile string `placeholder:"FILE" help:"The passphrase is the first line of this file."`
+	Keyring        string `placeholder:"FILE" help:"The board's keyring: write nothing that it would not accept."`
+	chainFlags
+	File string `arg:"" name:"file" help:"The file to sign."`
 }
 
-// Run signs.
-func (c *SignCmd) Run() error { return errors.New("not built in yet") }
+// Run signs. A signature that no board would accept is not written and is a
+// "no"; what cannot be read is no answer.
+func (c *SignCmd) Run() error {
+	o, err := c.read()
+	if err != nil {
+		return err
+	}
+	content, err := readFile(c.File, config.MaxScriptSize)
+	if err != nil {
+		return err
+	}
+	p7s, err := signature.Sign(content, o)
+	if err != nil {
+		return no{fmt.Errorf("%s: %w", c.File, err)}
+	}
+	if c.Out == "" {
+		c.Out = c.File + ".p7s"
+	}
+	if err := durable.WriteFile(c.Out, p7s, 0o644); err != nil {
+		return err
+	}
+	fmt.Printf("%s: written\n", word(c.Out))
+	return nil
+}
+
+// read reads everything but the file to sign.
+func (c *SignCmd) read() (o signature.SignOptions, err error) {
+	if o.Verify, err = c.options(); err != nil {
+		return o, err
+	}
+	key, err := readFile(c.Key, signature.MaxKeySize)
+	if err != nil {
+		return o, err
+	}
+	if o.Certificate, err = readFile(c.Cert, signature.MaxKeyringSize); err != nil {
+		return o, err
+	}
+	if c.Chain != "" {
+		if o.Chain, err = readFile(c.Chain, signature.MaxKeyringSize); err != nil {
+			return o, err
+		}
+	}
+	if c.Keyring != "" {
+		pem, err := readFile(c.Keyring, signature.MaxKeyringSize)
+		if err != nil {
+			return o, err
+		}
+		if o.Keyring, err = signature.ParseKeyring(pem); err != nil {
+			return o, fmt.Errorf("%s: %w", c.Keyring, err)
+		}
+	}
+	if o.Key, err = signature.ParseSigningKey(key, c.passphrase); err != nil {
+		return o, fmt.Errorf("%s: %w", c.Key, err)
+	}
+	return o, nil
+}
+
+// passphrase is asked for only where the key is encrypted.
+func (c *SignCmd) passphrase() ([]byte, error) {
+	if c.PassphraseFile != "" {
+		text, err := readFile(c.PassphraseFile, maxPassphrase)
+		line, _, _ := bytes.Cut(text, []byte("\n"))
+		return bytes.TrimSuffix(line, []byte("\r")), err
+	}
+	if text, ok := os.LookupEnv(passphraseVariable); ok {
+		return []byte(text), nil
+	}
+	stdin := int(os.Stdin.Fd())
+	if !term.IsTerminal(stdin) {
+		return nil, errors.New("the key is encrypted and there is no terminal to ask for its passphrase: use --passphrase-file or " + passphraseVariable)
+	}
+	fmt.Fprintf(os.Stderr, "Passphrase of %s: ", word(filepath.Base(c.Key)))
+	text, err := term.ReadPassword(stdin)
+	fmt.Fprintln(os.Stderr)
+	return text, err
+}
