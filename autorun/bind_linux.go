@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package autorun
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// magicPath is the path by which the kernel reaches the very file that fd
+// refers to, whatever its name means by now (proc(5), /proc/pid/fd).
+func magicPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+
+// identity tells files apart.
+type identity struct{ dev, ino uint64 }
+
+func identify(fd int) (identity, uint32, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return identity{}, 0, err
+	}
+	return identity{uint64(st.Dev), st.Ino}, st.Mode & unix.S_IFMT, nil
+}
+
+// openName opens name, one path component, in the directory root as an O_PATH
+// handle. A symbolic link is opened itself. With sameMount a name that leads
+// to another mount is EXDEV.
+func openName(root int, name string, sameMount bool) (*os.File, error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	if sameMount {
+		how.Resolve |= unix.RESOLVE_NO_XDEV
+	}
+	fd, err := unix.Openat2(root, name, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// bindCopy attaches the private file at path, read-only, over the regular file
+// name in the directory root, and proves it. The file on the stick is not
+// read. Needs Linux 5.12 (mount_setattr(2)): the flags are set before anybody
+// can see the mount, and its copies in other mount namespaces have them too.
+func bindCopy(root *os.File, name, path string) error {
+	file, err := openName(int(root.Fd()), name, true)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, kind, err := identify(int(file.Fd()))
+	if err != nil {
+		return err
+	}
+	if kind != unix.S_IFREG {
+		return fmt.Errorf("%s is no regular file", name)
+	}
+	forget(file)
+	tree, err := cloneReadOnly(path)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if err := unix.MoveMount(int(tree.Fd()), "", int(file.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
+		return fmt.Errorf("attach the verified copy over %s: %w", name, err)
+	}
+	return isCopy(root, name, path)
+}
+
+// cloneReadOnly makes a mount of the one file path that is attached nowhere
+// yet: read-only, no set-user-ID, no devices, but executable even if path lies
+// on a file system mounted noexec, as /run is on some systems.
+func cloneReadOnly(path string) (*os.File, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return nil, fmt.Errorf("clone the verified copy: %w", err)
+	}
+	tree := os.NewFile(uintptr(fd), path)
+	attr := unix.MountAttr{
+		Attr_set:    unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV,
+		Attr_clr:    unix.MOUNT_ATTR_NOEXEC,
+		Propagation: unix.MS_PRIVATE,
+	}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		tree.Close()
+		return nil, fmt.Errorf("make the verified copy read-only: %w", err)
+	}
+	return tree, nil
+}
+
+// isCopy returns nil when name in the directory root is the file at path.
+func isCopy(root *os.File, name, path string) error {
+	var want unix.Stat_t
+	if err := unix.Lstat(path, &want); err != nil {
+		return &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	file, err := openName(int(root.Fd()), name, false)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	got, _, err := identify(int(file.Fd()))
+	if err != nil {
+		return err
+	}
+	if got != (identity{uint64(want.Dev), want.Ino}) {
+		return fmt.Errorf("%s is not the verified copy", name)
+	}
+	return nil
+}
+
+// unbind takes the verified copy at path away from name in target, if it is
+// there. The mount may be busy: whoever has the file open keeps it.
+func unbind(target, name, path string) error {
+	root, err := openDir(target)
+	if err != nil {
+		return nil // the stick was pulled, and the mount went with it
+	}
+	defer root.Close()
+	if isCopy(root, name, path) != nil {
+		return nil
+	}
+	file, err := openName(int(root.Fd()), name, false)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	if err := unix.Unmount(magicPath(int(file.Fd())), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("unmount %s: %w", filepath.Join(target, name), err)
+	}
+	return nil
+}
+
+func openDir(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// forget drops what the page cache holds of the file on the stick: it was read
+// once, its bytes are verified and copied, and nobody needs it again. Best
+// effort.
+func forget(file *os.File) {
+	fd, err := unix.Open(magicPath(int(file.Fd())), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
+}

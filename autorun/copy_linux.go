@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package autorun
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"usbagent/internal/durable"
+)
+
+// The files of one run, in RunDir/script/ID (both directories 0700).
+const (
+	copyFile    = ScriptName   // the verified bytes, 0555
+	recordFile  = "run.json"   // what Adopt must know
+	exitFile    = "exit.json"  // how it ended, written by the supervisor or the exec stage
+	controlFile = "agent.sock" // the supervisor's socket
+	scriptDir   = "script"     // below RunDir
+	maxJSONSize = 1 << 16      // bytes of a record; longer is damaged
+	modeCopy    = os.FileMode(0o555)
+)
+
+// validID is what a Request.ID may look like: it names a directory and stands
+// in the description of a systemd unit.
+var validID = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+
+// validName is what a Request.Name may look like: any case of ScriptName, so
+// a word that needs no quoting anywhere.
+var validName = regexp.MustCompile(`^(?i:autorun\.sh)$`)
+
+// record is run.json: how a later agent, the exec stage and the supervisor
+// know what this run is.
+type record struct {
+	ID      string        `json:"id"`
+	Kind    string        `json:"kind"` // "unit" or "session"
+	Target  string        `json:"target"`
+	Name    string        `json:"name"`
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// ending is exit.json.
+type ending struct {
+	Exit
+	NotStarted string `json:"not_started,omitempty"` // why the shell was never executed
+}
+
+// makeDir makes the private directory of the run id and writes the verified
+// bytes there.
+func makeDir(runDir, id string, content []byte) (string, error) {
+	if !validID.MatchString(id) {
+		return "", fmt.Errorf("script id %q: not a short plain word", id)
+	}
+	parent := filepath.Join(runDir, scriptDir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(parent, 0o700); err != nil {
+		return "", err
+	}
+	if err := durable.CheckDir(parent); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(parent, id)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		if errors.Is(err, os.ErrExist) {
+			return "", fmt.Errorf("script %s: %w", id, ErrBusy)
+		}
+		return "", err
+	}
+	if err := writeCopy(filepath.Join(dir, copyFile), content); err != nil {
+		os.RemoveAll(dir)
+		return "", err
+	}
+	return dir, nil
+}
+
+// writeCopy writes content to a new file that nobody writes to afterwards.
+func writeCopy(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o500)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Chmod(modeCopy)
+	}
+	return errors.Join(err, f.Close())
+}
+
+func writeJSON(path string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, append(text, '\n'), 0o600)
+}
+
+func readJSON(path string, v any) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxJSONSize+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxJSONSize {
+		return fmt.Errorf("%s: larger than %d bytes", path, maxJSONSize)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// readRecord reads the record of the run in dir and checks it as a Request is
+// checked: a planted record must not lead anywhere.
+func readRecord(dir string) (record, error) {
+	var r record
+	if err := readJSON(filepath.Join(dir, recordFile), &r); err != nil {
+		return record{}, err
+	}
+	if r.ID != filepath.Base(dir) || !validName.MatchString(r.Name) || !filepath.IsAbs(r.Target) {
+		return record{}, fmt.Errorf("%s: not a record of this run", filepath.Join(dir, recordFile))
+	}
+	return r, nil
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package autorun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"usbagent/internal/durable"
+	"usbagent/signature"
+)
+
+// Request is one script to run.
+type Request struct {
+	// ID names the run in the state directory and the run directory: 1 to 64
+	// letters, digits, dots, underscores and hyphens, not beginning with a dot.
+	ID string
+
+	// Script holds the bytes to run.
+	Script *signature.Verified
+
+	// Name is the script's name as stored on the stick, ScriptName in any case.
+	Name string
+
+	// Target is the mount point, the script's working directory.
+	Target string
+
+	// Root is a handle of the directory Target, nil to open it by its path.
+	// Start neither keeps nor closes it.
+	Root *os.File
+
+	// Timeout ends the script and its children; 0 means never.
+	Timeout time.Duration
+}
+
+// Runner starts and adopts scripts. At most one script runs at a time.
+type Runner struct {
+	// Output, unless nil, is called by Run.Wait with each line of a script
+	// that runs in a session of its own: without the newline, printable, at
+	// most MaxLine bytes of input each. Units write to the journal themselves.
+	Output func(line string)
+
+	runDir  string
+	systemd *systemd // nil: sessions
+}
+
+// New returns the runner for this machine. runDir is a private directory of
+// root's below which everything about the run is kept, normally /run/usbagent;
+// it must not outlive a restart of the machine.
+func New(runDir string) *Runner {
+	r := &Runner{runDir: runDir}
+	// sd_booted(3): this directory exists exactly where systemd is the init system.
+	if info, err := os.Lstat("/run/systemd/system"); err == nil && info.IsDir() {
+		r.systemd = &systemd{addresses: []string{privateAddress, busAddress()}}
+	}
+	return r
+}
+
+// UsesSystemd reports whether scripts become systemd units, and their output
+// goes to the journal, not to Output.
+func (r *Runner) UsesSystemd() bool { return r.systemd != nil }
+
+// Notice returns what somebody should know about the run directory: that the
+// private copies of scripts lie on a medium and not in memory. Empty if all is well.
+func (r *Runner) Notice() string {
+	path := r.runDir
+	for path != "/" {
+		if _, err := os.Stat(path); err == nil {
+			break
+		}
+		path = filepath.Dir(path)
+	}
+	name, volatile, err := durable.FSType(path)
+	if err != nil || volatile {
+		return ""
+	}
+	return fmt.Sprintf("run directory %s lies on %s, not on tmpfs: verified scripts are written to it", r.runDir, name)
+}
+
+// Start runs the script of q and returns as soon as it runs; ctx bounds that
+// only. Errors wrap ErrBusy, or ErrNotStarted, and then nothing is left behind.
+func (r *Runner) Start(ctx context.Context, q Request) (*Run, error) {
+	return r.start(ctx, q, q.Script.Bytes())
+}
+
+func (r *Runner) start(ctx context.Context, q Request, content []byte) (*Run, error) {
+	run, err := r.prepare(q, content)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", filepath.Join(q.Target, q.Name), notStarted(err))
+	}
+	if r.systemd != nil {
+		run.life, err = r.systemd.start(ctx, run.dir, run.record)
+	} else {
+		run.life, err = startSession(run.dir)
+	}
+	if err != nil {
+		run.clean()
+		return nil, fmt.Errorf("run %s: %w", filepath.Join(q.Target, q.Name), notStarted(err))
+	}
+	return run, nil
+}
+
+// notStarted makes err wrap ErrNotStarted, unless it says more already.
+func notStarted(err error) error {
+	if errors.Is(err, ErrBusy) || errors.Is(err, ErrNotStarted) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotStarted, err)
+}
+
+// prepare writes the private copy and the record, and binds the copy over the
+// name on the stick.
+func (r *Runner) prepare(q Request, content []byte) (*Run, error) {
+	if !validName.MatchString(q.Name) || !filepath.IsAbs(q.Target) {
+		return nil, fmt.Errorf("script %q in %q: not an acceptable name", q.Name, q.Target)
+	}
+	others, err := r.runs()
+	if err != nil {
+		return nil, err
+	}
+	if len(others) > 0 {
+		return nil, fmt.Errorf("script %s: %w", others[0], ErrBusy)
+	}
+	root := q.Root
+	if root == nil {
+		if root, err = openDir(q.Target); err != nil {
+			return nil, err
+		}
+		defer root.Close()
+	}
+	dir, err := makeDir(r.runDir, q.ID, content)
+	if err != nil {
+		return nil, err
+	}
+	run := &Run{dir: dir, output: r.Output, record: record{ID: q.ID, Kind: r.kind(), Target: q.Target, Name: q.Name, Timeout: q.Timeout}}
+	if err := errors.Join(writeJSON(filepath.Join(dir, recordFile), run.record)); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	if err := bindCopy(root, q.Name, filepath.Join(dir, copyFile)); err != nil {
+		run.clean()
+		return nil, err
+	}
+	return run, nil
+}
+
+func (r *Runner) kind() string {
+	if r.systemd != nil {
+		return "unit"
+	}
+	return "session"
+}
+
+// runs lists the IDs that have a directory.
+func (r *Runner) runs() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(r.runDir, scriptDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var ids []string
+	for _, entry := range entries {
+		if entry.IsDir() && validID.MatchString(entry.Name()) {
+			ids = append(ids, entry.Name())
+		}
+	}
+	return ids, nil
+}
+
+// Adopt finds a script that an earlier agent started and did not release: it
+// may run still, or have ended meanwhile. It returns nil, nil when there is
+// none (any more), so call it until it does. Remains of a start that was
+// interrupted before anything ran are removed.
+func (r *Runner) Adopt(ctx context.Context) (*Run, error) {
+	if r.systemd != nil {
+		run, err := r.adoptUnit(ctx)
+		if run != nil || err != nil {
+			return run, err
+		}
+	}
+	ids, err := r.runs()
+	if err != nil {
+		return nil, fmt.Errorf("adopt script: %w", err)
+	}
+	for _, id := range ids {
+		dir := filepath.Join(r.runDir, scriptDir, id)
+		rec, err := readRecord(dir)
+		if err != nil {
+			os.RemoveAll(dir) // the record is written before anything runs
+			continue
+		}
+		run := &Run{dir: dir, record: rec, output: r.Output, life: &session{dir: dir}}
+		if rec.Kind == "unit" {
+			// Its unit is gone, or systemd is.
+			run.life = lost{dir: dir}
+		}
+		return run, nil
+	}
+	return nil, nil
+}
+
+// adoptUnit finds the unit of an earlier agent by its description.
+func (r *Runner) adoptUnit(ctx context.Context) (*Run, error) {
+	id, err := r.systemd.find(ctx)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	dir := filepath.Join(r.runDir, scriptDir, id)
+	rec, err := readRecord(dir)
+	if err != nil {
+		rec = record{ID: id, Kind: "unit"} // the run directory was lost, the unit was not
+	}
+	return &Run{dir: dir, record: rec, life: &unit{systemd: r.systemd, id: id, dir: dir}}, nil
+}
+
+// life is what runs: a unit, a session, or what is left of one.
+type life interface {
+	wait(ctx context.Context, output func(string)) (ending, error)
+	release() error
+}
+
+// Run is a script that was started. Its methods are for one goroutine.
+type Run struct {
+	dir    string
+	record record
+	output func(string)
+	life   life
+	ended  bool
+}
+
+// ID is the Request.ID of the run, of an earlier agent perhaps.
+func (x *Run) ID() string { return x.record.ID }
+
+// Target is the mount point that the script uses; empty when the record of
+// an adopted run was lost.
+func (x *Run) Target() string { return x.record.Target }
+
+// Wait blocks until the script has ended. The end of ctx ends the waiting, not
+// the script, and Wait can be called again. An error that wraps ErrNotStarted
+// means that nothing of the script was executed.
+func (x *Run) Wait(ctx context.Context) (Exit, error) {
+	output := x.output
+	if output == nil {
+		output = func(string) {}
+	}
+	end, err := x.life.wait(ctx, output)
+	if err != nil {
+		return Exit{}, fmt.Errorf("wait for script %s: %w", x.record.ID, err)
+	}
+	x.ended = true
+	if end.NotStarted != "" {
+		return Exit{Unknown: true}, fmt.Errorf("script %s: %w: %s", x.record.ID, ErrNotStarted, end.NotStarted)
+	}
+	return end.Exit, nil
+}
+
+// Release forgets a script whose end Wait returned, once the end is recorded:
+// the unit, the private copy and its bind over the name on the stick.
+// Background children that the script left go on.
+func (x *Run) Release() error {
+	if !x.ended {
+		return fmt.Errorf("release script %s: it has not ended", x.record.ID)
+	}
+	if err := errors.Join(x.life.release(), x.clean()); err != nil {
+		return fmt.Errorf("release script %s: %w", x.record.ID, err)
+	}
+	return nil
+}
+
+// clean removes the bind and the directory.
+func (x *Run) clean() error {
+	var err error
+	if x.record.Target != "" {
+		err = unbind(x.record.Target, x.record.Name, filepath.Join(x.dir, copyFile))
+	}
+	return errors.Join(err, os.RemoveAll(x.dir))
+}
+
+// lost is a run whose unit or supervisor is gone.
+type lost struct{ dir string }
+
+func (l lost) wait(context.Context, func(string)) (ending, error) { return readEnding(l.dir), nil }
+func (l lost) release() error                                     { return nil }
+
+// readEnding reads exit.json; unknown when there is none.
+func readEnding(dir string) ending {
+	var end ending
+	if err := readJSON(filepath.Join(dir, exitFile), &end); err != nil {
+		return ending{Exit: Exit{Unknown: true}}
+	}
+	return end
+}
+
+// idFromDescription returns the ID that systemd.start put into the description
+// of the unit, or "".
+func idFromDescription(description string) string {
+	id, ok := strings.CutPrefix(description, unitDescription)
+	if !ok || !validID.MatchString(id) {
+		return ""
+	}
+	return id
+}
