@@ -5,6 +5,7 @@ package mount
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -28,6 +29,8 @@ func (x *Mount) Detach() error {
 		return nil
 	}
 	x.root.Close() // it would keep the mount busy
+	patience := time.AfterFunc(HelperGrace, x.helper.kill)
+	defer patience.Stop()
 	if err := x.unmount(); err != nil {
 		return fmt.Errorf("detach %s: %w", x.Target, err)
 	}

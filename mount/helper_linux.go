@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package mount
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// HelperGrace is how long a ntfs-3g has to end when its mount is taken
+	// away, before it is killed, and then to be gone.
+	HelperGrace = 2 * time.Second
+
+	// ScopeTimeout bounds the wait for systemd to make a scope.
+	ScopeTimeout = 5 * time.Second
+)
+
+// helper is the ntfs-3g process that serves a mount; the zero value is none.
+type helper struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks after boot, so that a reused PID is another process
+}
+
+// startTime is the field of /proc/PID/stat that, with the PID, names a process
+// for ever (proc_pid_stat(5), field 22).
+func startTime(pid int) (uint64, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := bytes.Cut(stat, []byte(") ")) // a name may hold spaces; ours does not hold this
+	fields := strings.Fields(string(after))
+	if len(fields) < 20 {
+		return 0, errors.New("too few fields")
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+// open returns a pidfd of the process; an error where it is gone.
+func (h helper) open() (int, error) {
+	if h.PID <= 0 {
+		return -1, unix.ESRCH
+	}
+	fd, err := unix.PidfdOpen(h.PID, 0)
+	if err != nil {
+		return -1, err
+	}
+	if start, err := startTime(h.PID); err != nil || start != h.Start {
+		unix.Close(fd)
+		return -1, unix.ESRCH
+	}
+	return fd, nil
+}
+
+func (h helper) alive() bool {
+	fd, err := h.open()
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return !exits(fd, 0)
+}
+
+// exits waits for the process to end.
+func exits(fd int, within time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(within); ; {
+		n, err := unix.Poll(fds, max(0, int(time.Until(deadline).Milliseconds())))
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
+	}
+}
+
+// kill ends the process at once, so that an unmount that waits for its answer
+// goes on.
+func (h helper) kill() {
+	if fd, err := h.open(); err == nil {
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		unix.Close(fd)
+	}
+}
+
+// end waits for the process, which ends by itself once its mount is gone, and
+// kills it where it does not.
+func (h helper) end() error {
+	fd, err := h.open()
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	if exits(fd, HelperGrace) {
+		return nil
+	}
+	unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	if !exits(fd, HelperGrace) {
+		return fmt.Errorf("ntfs-3g (process %d) does not end: the device hangs", h.PID)
+	}
+	return nil
+}
+
+// ownScope moves the process into a scope of its own where systemd runs: in
+// the agent's cgroup it would die with the agent, and the mount with it. Where
+// systemd does not do it, the process stays where it is: mounted until the
+// agent stops is better than not mounted.
+func ownScope(ctx context.Context, pid int) error {
+	if info, err := os.Stat("/run/systemd/system"); err != nil || !info.IsDir() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ScopeTimeout)
+	defer cancel()
+	bus, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("system bus: %w", err)
+	}
+	defer bus.Close()
+	return startScope(ctx, bus, pid)
+}
+
+// property is an element of StartTransientUnit's a(sv).
+type property struct {
+	Name  string
+	Value dbus.Variant
+}
+
+// startScope asks systemd for the scope and waits until the process is in it.
+func startScope(ctx context.Context, bus *dbus.Conn, pid int) error {
+	name := fmt.Sprintf("usbagent-ntfs-3g-%d.scope", pid)
+	properties := []property{
+		{"Description", dbus.MakeVariant("ntfs-3g of a USB stick")},
+		{"PIDs", dbus.MakeVariant([]uint32{uint32(pid)})},
+		{"CollectMode", dbus.MakeVariant("inactive-or-failed")},
+		{"MemoryMax", dbus.MakeVariant(uint64(MaxHelperMemory))},
+		{"TasksMax", dbus.MakeVariant(uint64(64))}, // Go's threads until exec
+	}
+	type auxiliary struct {
+		Name       string
+		Properties []property
+	}
+	manager := bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
+	call := manager.CallWithContext(ctx, "org.freedesktop.systemd1.Manager.StartTransientUnit", 0, name, "fail", properties, []auxiliary{})
+	if call.Err != nil {
+		return fmt.Errorf("scope %s: %w", name, call.Err)
+	}
+	for {
+		cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		if err != nil || strings.Contains(string(cgroup), name) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("scope %s: %w", name, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package mount
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"usbagent/test/need"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == confinedName {
+		os.Exit(ConfinedMain(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// ntfsStick is an NTFS image with one file.
+func ntfsStick(t *testing.T, label string) string {
+	t.Helper()
+	image := mkfs(t, 8<<20, "mkntfs", "-q", "-F", "-f", "-L", label)
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, []byte("hello"))
+	run(t, need.Tool(t, "ntfscp"), "-q", "-f", image, file, "Größe.txt")
+	return image
+}
+
+func TestMountNTFS3G(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "ntfs-3g")
+	d := loop(t, ntfsStick(t, "STICK"), false)
+	m := mounter(t)
+	x := mounted(t, m, d)
+	if x.Type != "ntfs" || x.Driver != "ntfs-3g" || !x.FoldCase {
+		t.Errorf("mounted as %+v", x)
+	}
+	b, err := os.ReadFile(filepath.Join(x.Target, "Größe.txt"))
+	if err != nil || string(b) != "hello" {
+		t.Errorf("%q %v", b, err)
+	}
+}
