@@ -20,8 +20,11 @@ var ErrClosed = errors.New("uevent source is closed")
 // kernel builds uevents in 2 KiB (UEVENT_BUFFER_SIZE).
 const peekSize = 4096
 
-// subsystemBlock is how a block device's uevent says so.
-var subsystemBlock = []byte("\x00SUBSYSTEM=block\x00")
+// subsystemBlock is how a block device's uevent says so; typePartition likewise.
+var (
+	subsystemBlock = []byte("\x00SUBSYSTEM=block\x00")
+	typePartition  = []byte("\x00DEVTYPE=partition\x00")
+)
 
 // Options for Listen.
 type Options struct {
@@ -116,20 +119,36 @@ func (s *Source) collect() {
 			s.pending.end(ErrClosed)
 			return
 		}
-		if err := s.step(buf); err != nil {
+		if err := s.drain(buf); err != nil {
 			s.pending.end(err)
 			return
 		}
 	}
 }
 
-// step takes the next message, if there is one, and notes what it says.
-func (s *Source) step(buf []byte) error {
-	n, _, err := unix.Recvfrom(s.conn.Fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	if err == nil {
-		s.pending.count(func(c *Counters) { c.Events++ })
-		err = s.receive(buf[:n])
+// batch bounds the messages taken before Close is looked for again.
+const batch = 256
+
+// drain takes the messages that are there, and notes what they say.
+func (s *Source) drain(buf []byte) error {
+	for range batch {
+		n, _, err := unix.Recvfrom(s.conn.Fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.EAGAIN) {
+			return nil
+		}
+		if err == nil {
+			s.pending.count(func(c *Counters) { c.Events++ })
+			err = s.receive(buf[:n])
+		}
+		if err := s.excuse(err); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// excuse notes an error that passes, and returns any other.
+func (s *Source) excuse(err error) error {
 	switch {
 	case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 	case errors.Is(err, unix.ENOBUFS):
@@ -144,13 +163,16 @@ func (s *Source) step(buf []byte) error {
 	return nil
 }
 
-// receive takes the message whose start is head off the queue. Most messages
-// are not about block devices: those are dropped as cheaply as possible,
-// whoever sent them. The others go through go-udev, which checks the sender.
+// receive takes the message whose start is head off the queue. What would
+// change nothing is dropped as cheaply as possible, whoever sent it: most
+// messages are not about block devices, and a burst is about a few that wait
+// for Next already. The others go through go-udev, which checks the sender.
 func (s *Source) receive(head []byte) error {
 	if !bytes.Contains(head, subsystemBlock) {
-		_, _, err := unix.Recvfrom(s.conn.Fd, nil, unix.MSG_DONTWAIT)
-		return err
+		return s.drop()
+	}
+	if name, ok := headName(head); ok && s.pending.repeat(name) {
+		return s.drop()
 	}
 	msg, err := s.conn.ReadMsg()
 	if err != nil {
@@ -162,6 +184,24 @@ func (s *Source) receive(head []byte) error {
 		s.pending.count(func(c *Counters) { c.Malformed++ })
 	}
 	return nil
+}
+
+// drop takes the next message off the queue without looking at it.
+func (s *Source) drop() error {
+	_, _, err := unix.Recvfrom(s.conn.Fd, nil, unix.MSG_DONTWAIT)
+	return err
+}
+
+// headName is blockEvent for the start of a message: quick, and good enough to
+// know a name again.
+func headName(head []byte) (string, bool) {
+	header, env, _ := bytes.Cut(head, []byte{0})
+	_, devpath, _ := bytes.Cut(header, []byte("@"))
+	devtype := ""
+	if bytes.Contains(env, typePartition) {
+		devtype = "partition"
+	}
+	return diskOf(string(devpath), devtype)
 }
 
 // blockEvent returns the name of the disk that a uevent's datagram is about,

@@ -8,7 +8,9 @@
 // word that events were lost. [Scan] and [Refresh] read sysfs, which is the
 // truth. A caller listens first, then scans, then refreshes each name it is
 // hinted at and scans again after a loss: no gap and no double, whatever the
-// order of events.
+// order of events. That works since the kernel changes what sysfs shows before
+// it sends the event (block/genhd.c: a disk is linked into /sys/block before
+// its add, and taken out of it before its remove).
 //
 // Failure model: anybody may send to a netlink socket, so only the kernel's
 // own multicast messages are taken, and a message that is forged, truncated or
@@ -119,7 +121,7 @@ type Hint struct {
 // Counters says what came in since Listen.
 type Counters struct {
 	Events    uint64 // messages of any kind
-	Block     uint64 // genuine events of block devices
+	Block     uint64 // events of block devices
 	Forged    uint64 // not from the kernel
 	Truncated uint64 // longer than a uevent can be
 	Malformed uint64 // no uevent, or without a usable name

@@ -19,6 +19,19 @@ type pending struct {
 	counters Counters
 }
 
+// repeat reports whether an event of the disk name would add nothing to what
+// waits for Next already, and counts it then. Whoever takes the hint looks at
+// the disk later than the kernel sent this event.
+func (p *pending) repeat(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.hint.Lost || slices.Contains(p.hint.Disks, name)
+	if known {
+		p.counters.Block++
+	}
+	return known
+}
+
 // add notes an event of the disk name.
 func (p *pending) add(name string) {
 	p.note(func() {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package netlink
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCapturedEvents: every datagram of a guest's and a bench's plugs and
+// pulls names the disk it is about; those of USB devices name none.
+func TestCapturedEvents(t *testing.T) {
+	for file, want := range map[string][]string{"usb": {"sda", "sdb", "sdc", "sr0", "sdd"}, "loop": {"loop0"}} {
+		var got []string
+		for _, msg := range datagrams(t, file) {
+			name, ok := blockEvent(msg)
+			if ok != bytes.Contains(msg, subsystemBlock) {
+				t.Errorf("%s: %q: %q %v", file, msg, name, ok)
+			}
+			if quick, sure := headName(msg); ok && (quick != name || !sure) {
+				t.Errorf("%s: %q: %q %v at a glance, %q in earnest", file, msg, quick, sure, name)
+			}
+			if ok && !slices.Contains(got, name) {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}
+
+func TestEventsThatNameNoDisk(t *testing.T) {
+	const env = "\x00SUBSYSTEM=block\x00DEVTYPE=disk\x00"
+	for name, msg := range map[string]string{
+		"empty":              "",
+		"nothing but NUL":    strings.Repeat("\x00", 100),
+		"no header":          "SUBSYSTEM=block\x00",
+		"no action":          "@/devices/block/sda" + env,
+		"unknown action":     "explode@/devices/block/sda" + env,
+		"no path":            "add@" + env,
+		"root":               "add@/" + env,
+		"dots":               "add@/devices/block/.." + env,
+		"long name":          "add@/devices/block/" + strings.Repeat("s", MaxName+1) + env,
+		"no equals sign":     "add@/devices/block/sda\x00SUBSYSTEM\x00",
+		"another subsystem":  "add@/devices/block/sda\x00SUBSYSTEM=usb\x00",
+		"partition of root":  "add@/sda1\x00SUBSYSTEM=block\x00DEVTYPE=partition\x00",
+		"a message of udevd": "libudev\x00\xfe\xed\xca\xfe\x28\x00\x00\x00\x28\x00\x00\x00" + strings.Repeat("\x00", 20) + env,
+	} {
+		if disk, ok := blockEvent([]byte(msg)); ok {
+			t.Errorf("%s: %q", name, disk)
+		}
+	}
+}
+
+// FuzzUEvent: no datagram does more than name one entry of /sys/block.
+func FuzzUEvent(f *testing.F) {
+	for _, file := range []string{"usb", "loop"} {
+		for _, msg := range datagrams(f, file) {
+			f.Add(msg)
+			f.Add(msg[:len(msg)/2])
+		}
+	}
+	f.Add(forged())
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		headName(msg[:min(len(msg), peekSize)])
+		name, ok := blockEvent(msg)
+		if ok && !validName(name) {
+			t.Errorf("%q", name)
+		}
+		if ok && !bytes.Contains(msg, []byte("block")) {
+			t.Errorf("%q is no block device's event", msg)
+		}
+	})
+}
