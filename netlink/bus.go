@@ -86,10 +86,11 @@ func interfaces(usb dir) ([]string, error) {
 
 // identifyLoop fills in a loop device that stands for a stick.
 //
-// RAUC uses loop devices for the bundles it installs: those never count. It
-// attaches them with autoclear (mount -o loop does, and so do its own calls),
-// puts dm-verity on top, and limits them to the part of the file before the
-// signature; a bench does none of that.
+// RAUC attaches the bundles it installs to loop devices: those never count.
+// RAUC 1.8 calls LOOP_SET_FD first, which sends the event, and sets autoclear
+// a moment later, so in between only the bundle's name tells; other versions,
+// and mount -o loop, have autoclear from the start, limit the size to the part
+// before the signature, or put dm-verity on top. A bench does none of that.
 func (d *Disk) identifyLoop(at dir, allow []string) error {
 	if !slices.Contains(allow, BusLoop) {
 		return errOther
@@ -107,11 +108,20 @@ func (d *Disk) identifyLoop(at dir, allow []string) error {
 	if err != nil {
 		return err
 	}
-	if autoclear == 1 || limit != 0 || held(at) {
+	if autoclear == 1 || limit != 0 || held(at) || bundle(file) {
 		return errOther
 	}
 	d.Bus, d.LoopFile = BusLoop, file
 	return nil
+}
+
+// bundle reports whether a loop device's backing file is named like a bundle.
+func bundle(file string) bool {
+	switch strings.ToLower(filepath.Ext(strings.TrimSuffix(file, " (deleted)"))) {
+	case ".image", ".raucb":
+		return true
+	}
+	return false
 }
 
 // held reports whether another block device, device mapper's for instance, is

@@ -226,6 +226,8 @@ func TestLoopDevicesOfRAUCDoNotCount(t *testing.T) {
 		"a file deleted since":           {map[string]string{"loop/backing_file": "/tmp/x (deleted)\n"}, true},
 		"autoclear: mount -o loop, RAUC": {map[string]string{"loop/autoclear": "1\n"}, false},
 		"part of a file: a bundle":       {map[string]string{"loop/sizelimit": "4096\n"}, false},
+		"a bundle, autoclear not yet on": {map[string]string{"loop/backing_file": "/media/STICK/Firmware.IMAGE\n"}, false},
+		"a bundle that was pulled":       {map[string]string{"loop/backing_file": "/srv/x.raucb (deleted)\n"}, false},
 		"below dm-verity":                {map[string]string{"holders/dm-0/x": ""}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
