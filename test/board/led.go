@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package board
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// LEDPoll is the time between two looks at the LED's register. Half a blink
+// lasts 250 ms and a flash 200 ms.
+const LEDPoll = 8 * time.Millisecond
+
+// Edge is a change of the LED, seen from outside.
+type Edge struct {
+	At time.Time
+	On bool
+}
+
+// Trace is what the LED did since the board started, oldest first; the first
+// edge is its state at the first look.
+type Trace struct {
+	mu    sync.Mutex
+	edges []Edge
+	gaps  []time.Time // looks that came late: what happened there is not known
+	last  time.Time
+}
+
+// watch looks at the register until ctx or QEMU ends.
+func (t *Trace) watch(ctx context.Context, read func() (bool, error)) {
+	tick := time.NewTicker(LEDPoll)
+	defer tick.Stop()
+	for {
+		on, err := read()
+		if err != nil {
+			return
+		}
+		t.add(time.Now(), on)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (t *Trace) add(now time.Time, on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.last.IsZero() && now.Sub(t.last) > 100*time.Millisecond {
+		t.gaps = append(t.gaps, now)
+	}
+	t.last = now
+	if n := len(t.edges); n == 0 || t.edges[n-1].On != on {
+		t.edges = append(t.edges, Edge{now, on})
+	}
+}
+
+// Edges returns what happened since that time, and before it the state it
+// began with.
+func (t *Trace) Edges(since time.Time) []Edge {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := 0
+	for i, e := range t.edges {
+		if e.At.Before(since) {
+			first = i
+		}
+	}
+	return append([]Edge(nil), t.edges[first:]...)
+}
+
+// On is the LED's state at the last look.
+func (t *Trace) On() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.edges) > 0 && t.edges[len(t.edges)-1].On
+}
+
+// Steady is how long the LED has not changed.
+func (t *Trace) Steady() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.edges) == 0 {
+		return 0
+	}
+	return t.last.Sub(t.edges[len(t.edges)-1].At)
+}
+
+// FirstOn is when the LED first went on after since.
+func (t *Trace) FirstOn(since time.Time) (time.Time, bool) {
+	for _, e := range t.Edges(since) {
+		if e.On && !e.At.Before(since) {
+			return e.At, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// Blinks counts full periods of the 2 Hz installation blink: on and off for
+// 250 ms each, give or take what a loaded machine adds.
+func (t *Trace) Blinks(since time.Time) int {
+	edges := t.Edges(since)
+	count := 0
+	for i := 0; i+2 < len(edges); i++ {
+		a, b := edges[i+1].At.Sub(edges[i].At), edges[i+2].At.Sub(edges[i+1].At)
+		if edges[i].On && near(a, 250*time.Millisecond) && near(b, 250*time.Millisecond) {
+			count++
+		}
+	}
+	return count
+}
+
+// BlinkTolerance is how far a measured time may be from the wanted one.
+const BlinkTolerance = 90 * time.Millisecond
+
+func near(got, want time.Duration) bool {
+	return got > want-BlinkTolerance && got < want+BlinkTolerance
+}
+
+// Code counts the flashes of the newest complete group of an error code: 200
+// ms on, 300 ms off, groups 1.5 s apart. 0 means there is no such group.
+func (t *Trace) Code(since time.Time) int {
+	edges := t.Edges(since)
+	flashes, code := 0, 0
+	for i := 0; i+1 < len(edges); i++ {
+		lasted := edges[i+1].At.Sub(edges[i].At)
+		switch {
+		case edges[i].On && near(lasted, 200*time.Millisecond):
+			flashes++
+		case edges[i].On:
+			flashes = 0
+		case lasted > time.Second:
+			if flashes > 0 {
+				code = flashes
+			}
+			flashes = 0
+		}
+	}
+	return code
+}
+
+// String lists the edges as seconds from the first, for a failed test's log.
+func (t *Trace) String() string {
+	edges := t.Edges(time.Time{})
+	var b strings.Builder
+	for i, e := range edges {
+		if i > 0 {
+			fmt.Fprintf(&b, " %+.3f", e.At.Sub(edges[0].At).Seconds())
+		}
+		b.WriteString(map[bool]string{true: " on", false: " off"}[e.On])
+	}
+	return strings.TrimSpace(b.String())
+}
