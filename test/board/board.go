@@ -46,13 +46,11 @@ type Start struct {
 // Board is one emulated board. It follows the guest's reboots as the boot
 // loader does, with the sticks still in, until it is shut down or cut off.
 type Board struct {
-	fw   *Firmware
-	dir  string
-	card string
+	firmware *Firmware
+	dir      string
+	card     string
 	// LED is what the yellow LED did.
 	LED *Trace
-	// Hold makes the board stay off at the guest's next reset.
-	Hold bool
 	// Log is told what happens to the board; never nil.
 	Log func(format string, args ...any)
 
@@ -62,6 +60,7 @@ type Board struct {
 	foreground bool
 
 	mu     sync.Mutex
+	hold   bool // the guest's next reset is the end
 	m      *machine
 	starts []Start
 	sticks []*Stick
@@ -78,7 +77,7 @@ func newBoard(fw *Firmware) (*Board, error) {
 		return nil, err
 	}
 	return &Board{
-		fw: fw, dir: dir, card: filepath.Join(dir, "card.img"), LED: &Trace{},
+		firmware: fw, dir: dir, card: filepath.Join(dir, "card.img"), LED: &Trace{},
 		Log: func(string, ...any) {}, off: make(chan struct{}),
 	}, nil
 }
@@ -143,10 +142,10 @@ func (b *Board) power(incoming string) error {
 	}
 	args := append([]string{
 		"-M", "mcimx6ul-evk", "-m", "512M", "-display", "none", "-monitor", "none",
-		"-kernel", b.fw.Kernel, "-dtb", b.fw.DeviceTree, "-initrd", b.fw.Initramfs,
+		"-kernel", b.firmware.Kernel, "-dtb", b.firmware.DeviceTree, "-initrd", b.firmware.Initramfs,
 		"-append", strings.TrimSpace("console=ttymxc0,115200 loglevel=6 panic=1 root=" + root + " rauc.slot=" + slot + " " + b.append),
 		"-drive", "if=sd,index=0," + drive,
-		"-drive", "if=sd,index=1,format=raw,snapshot=on,file=" + b.fw.Base,
+		"-drive", "if=sd,index=1,format=raw,snapshot=on,file=" + b.firmware.Base,
 		"-chardev", console, "-serial", "chardev:console", "-serial", "chardev:guest",
 	}, b.args...)
 	m, err := startMachine(b.dir, machineOptions{
@@ -183,7 +182,7 @@ func (b *Board) follow() {
 		b.Log("board: QEMU ended: %q", reason)
 		b.mu.Lock()
 		b.reason = reason
-		hold := b.Hold
+		hold := b.hold
 		b.mu.Unlock()
 		if reason != "guest-reset" || hold {
 			return
@@ -210,13 +209,20 @@ func (b *Board) Starts() []Start {
 	return append([]Start(nil), b.starts...)
 }
 
+// StayOff makes the board stay off at the guest's next reset.
+func (b *Board) StayOff() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hold = true
+}
+
 // Off is closed when the board is off for good.
 func (b *Board) Off() <-chan struct{} { return b.off }
 
 // PowerCut kills QEMU, waits for its end and returns the card.
 func (b *Board) PowerCut() Card {
 	b.mu.Lock()
-	b.Hold = true
+	b.hold = true
 	m := b.m
 	b.mu.Unlock()
 	if m != nil {
@@ -230,7 +236,7 @@ func (b *Board) PowerCut() Card {
 func (b *Board) PowerOn() error {
 	<-b.off
 	b.mu.Lock()
-	b.Hold, b.off = false, make(chan struct{})
+	b.hold, b.off = false, make(chan struct{})
 	b.mu.Unlock()
 	return b.begin("")
 }
@@ -249,7 +255,7 @@ func (b *Board) Save(dir string) (Snapshot, error) {
 func (b *Board) Close() error {
 	if b.machine() != nil {
 		b.mu.Lock()
-		b.Hold = true
+		b.hold = true
 		m := b.m
 		b.mu.Unlock()
 		m.kill()

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package board
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// variant is a slot image of a system that behaves in its own way; it is
+// cached by name.
+func (p parts) variant(t *testing.T, name string, change func(Image) error) string {
+	t.Helper()
+	dir, err := p.cache.Layer("variant-"+name, []string{p.slot, "2"}, func(dir string) error {
+		path := filepath.Join(dir, "slot.ext4")
+		if err := copySparse(path, p.slot); err != nil {
+			return err
+		}
+		return change(Image{path})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "slot.ext4")
+}
+
+// broken is a system whose boot ends in a reset.
+func (p parts) broken(t *testing.T) string {
+	return p.variant(t, "broken", func(i Image) error { _, err := i.debugfs("rm /sbin"); return err })
+}
+
+// slowGood is a system that confirms its boot a minute late.
+func (p parts) slowGood(t *testing.T) string {
+	return p.variant(t, "slowgood", func(i Image) error {
+		drop := filepath.Join(t.TempDir(), "slow.conf")
+		if err := writeFile(drop, []byte("[Service]\nExecStartPre=/bin/sleep 60\n"), 0o644); err != nil {
+			return err
+		}
+		i.Mkdir("/etc/systemd/system/rauc-mark-good.service.d")
+		return i.Write("/etc/systemd/system/rauc-mark-good.service.d/slow.conf", drop, 0o100644)
+	})
+}
+
+// TestBoardFallsBack installs a system that does not boot, with the stick left
+// in: the board falls back and does not try again, the technician is told, and
+// a fresh plug does try again.
+func TestBoardFallsBack(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	files := append(rotation(t, r.parts), r.bundle(t, "update.image", Bundle{
+		Signer: r.fw.PKI.CustomerImages, Format: "verity", Version: "broken", Image: r.broken(t),
+	}))
+	stick := r.plain("fat32", "BROKEN", files...)
+	r.plug(stick)
+	r.await("the new slot was tried", reboot, func() bool { s := r.Starts(); return s[len(s)-1].Slot == "B" })
+	r.await("the board fell back", reboot, func() bool { s := r.Starts(); return len(s) > 2 && s[len(s)-1].Slot == "A" })
+	starts := len(r.Starts())
+	r.booted(starts)
+	done := r.finished(1, later)
+	if done.Code != 6 {
+		t.Errorf("the technician is not told: %s", done)
+	}
+	r.code(6)
+	if last := done.Steps[len(done.Steps)-1]; last.Step != "image" || last.Result == "done" || last.Reason == "" {
+		t.Errorf("image step after the fall back: %+v", last)
+	}
+	if n := len(r.Starts()); n != starts {
+		t.Errorf("the board restarted again: %d starts", n)
+	}
+	r.pull(stick)
+	plugged := r.plug(stick)
+	r.await("a fresh plug tries again", later, func() bool { return r.LED.Blinks(plugged) >= 2 })
+}
+
+// TestBoardTwoImages leaves a stick with two images in: one installation, one
+// reboot, and no ping-pong. Then a manual roll back with the stick in stays.
+func TestBoardTwoImages(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	a := r.bundle(t, "a.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"})
+	b := r.bundle(t, "b.image", Bundle{
+		Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "3",
+		Image: r.variant(t, "other", func(i Image) error { return i.Link("/etc/other", "image") }),
+	})
+	stick := r.plain("fat32", "TWO", a, b)
+	r.plug(stick)
+	if slot := r.booted(2); slot != "B" {
+		t.Fatalf("the board runs from %s", slot)
+	}
+	r.finished(1, later)
+	if got := r.file("/srv/rauc/central.status"); strings.Count(got, "status=ok") > 1 && len(r.Starts()) != 2 {
+		t.Errorf("more than one installation: %s", got)
+	}
+	r.sh("rauc status mark-active other; (sleep 1; systemctl reboot) >/dev/null 2>&1 &")
+	if slot := r.booted(3); slot != "A" {
+		t.Fatalf("the roll back ended in %s", slot)
+	}
+	done := r.finished(1, later)
+	time.Sleep(5 * time.Second) // nothing more may happen
+	if n := len(r.Starts()); n != 3 || r.status().State == "installing" {
+		t.Errorf("%d starts, state %s, %s", n, r.status().State, done)
+	}
+	if got := r.sh("fw_printenv -n BOOT_ORDER"); got != "A B" {
+		t.Errorf("boot order %q after a manual roll back", got)
+	}
+	r.pull(stick)
+}
+
+// TestBoardMarkGoodLate boots a new system that is confirmed good a minute
+// late, and plugs an image before that: the last good system is not
+// overwritten by an unproven one.
+func TestBoardMarkGoodLate(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	slow := r.bundle(t, "update.image", Bundle{
+		Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "slow", Image: r.slowGood(t),
+	})
+	stick := r.plain("fat32", "SLOW", slow)
+	r.plug(stick)
+	r.await("the new slot starts", reboot, func() bool { return len(r.Starts()) == 2 })
+	since := r.ConsoleSize()
+	r.await("the new system answers", reboot, func() bool { return r.file("/proc/uptime") != "" })
+	if err := r.Pull(stick); err != nil {
+		t.Fatal(err)
+	}
+	next := r.plain("fat32", "NEXT", r.bundle(t, "tiny.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "4"}))
+	r.StayOff()
+	r.plug(next)
+	r.journal(since, "image handed to the installer", reboot)
+	text := r.Console(since)
+	good, handed := strings.Index(text, "as good"), strings.Index(text, "image handed to the installer")
+	if good < 0 || handed < good {
+		t.Errorf("the image was handed over before the system was confirmed good (%d, %d)", handed, good)
+	}
+}
+
+// TestBoardCutDuringInstallation cuts the power while RAUC writes: the board
+// boots the old system, and the stick works again.
+func TestBoardCutDuringInstallation(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	stick := r.plain("fat32", "CUT", r.bundle(t, "update.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"}))
+	plugged := r.plug(stick)
+	r.await("LED blinks", later, func() bool { return r.LED.Blinks(plugged) >= 2 })
+	r.PowerCut()
+	if err := r.Pull(stick); err != nil {
+		t.Log("the stick went with the power:", err)
+	}
+	if err := r.PowerOn(); err != nil {
+		t.Fatal(err)
+	}
+	if slot := r.booted(2); slot != "A" {
+		t.Fatalf("the board runs from %s", slot)
+	}
+	r.StayOff()
+	fresh := NewStick(stick.Media[0])
+	r.plug(fresh)
+	r.journal(0, "image installed, restarting the board", later)
+	<-r.Off()
+	if got := r.installed(); got != "B" {
+		t.Errorf("the boot loader's first slot is %q", got)
+	}
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package board
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBoardTrustAfterRotation shows that the rotation is the whole board's:
+// RAUC itself takes the customer's bundle now, and no longer the vendor's.
+func TestBoardTrustAfterRotation(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	pki := r.fw.PKI
+	vendor := r.bundle(t, "vendor.bundle", Bundle{Signer: pki.VendorImages, Format: "verity", Version: "v"})
+	customer := r.tiny(t, "customer.bundle", "verity", "c")
+	stick := r.plain("ext4", "TRUST", append(rotation(t, r.parts), vendor, customer)...)
+	r.sh("test $(readlink /etc/rauc/keyring.pem) = vendor-ca.pem")
+	r.plug(stick)
+	r.expect(r.finished(1, later), "mount done", "keyring done")
+	if out := r.sh("rauc install /media/TRUST/vendor.bundle 2>&1 && echo taken || echo refused"); !strings.HasSuffix(out, "refused") {
+		t.Errorf("the vendor's bundle after the rotation: %s", out)
+	}
+	if out := r.sh("rauc install /media/TRUST/customer.bundle 2>&1 && echo taken || echo refused"); !strings.HasSuffix(out, "taken") {
+		t.Errorf("the customer's bundle after the rotation: %s", out)
+	}
+	r.pull(stick)
+	back := r.plain("fat32", "OLD", script(t, pki.Vendor, effect)...)
+	r.plug(back)
+	r.expect(r.finished(2, later), "mount done", "autorun refused")
+	r.code(4)
+	r.pull(back)
+	if r.runs() != 0 {
+		t.Error("a script of the vendor ran after the rotation")
+	}
+}
+
+// TestBoardScriptsAgain is the script that deletes its line from the list, and
+// what systemd and udev repeat without a new plug.
+func TestBoardScriptsAgain(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	const list = "/var/cache/usb-autorun/executed.list"
+	stick := r.plain("fat32", "AGAIN", script(t, r.fw.PKI.Vendor,
+		effect+"\nsum=$(md5sum autorun.sh | cut -c1-32)\ngrep -v $sum "+list+" >/run/l; cat /run/l >"+list)...)
+	for i := range 3 {
+		r.plug(stick)
+		done := r.finished(i+1, later)
+		r.expect(done, "mount done", "autorun done")
+		r.sh("udevadm trigger --action=add; udevadm trigger --action=change; udevadm settle; systemctl restart systemd-udev-trigger")
+		time.Sleep(2 * time.Second) // nothing may happen now
+		if r.runs() != i+1 {
+			t.Fatalf("after %d plugs the script ran %d times", i+1, r.runs())
+		}
+		r.pull(stick)
+	}
+	failing := r.plain("fat32", "FAILS", script(t, r.fw.PKI.Vendor, effect+"\nexit 3")...)
+	r.plug(failing)
+	done := r.finished(4, later)
+	r.expect(done, "mount done", "autorun failed")
+	r.code(5)
+	if done.Code != 5 {
+		t.Errorf("code %d: %s", done.Code, done)
+	}
+	r.pull(failing)
+	r.plug(failing)
+	r.expect(r.finished(5, later), "mount done", "autorun skipped")
+	r.pull(failing)
+}
+
+// TestBoardScriptCutOff cuts the power during a script and looks at the stick,
+// still in, after the next boot; then a script ends the board by reboot.
+func TestBoardScriptCutOff(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	stick := r.plain("fat32", "LONG", script(t, r.fw.PKI.Vendor, effect+"\nsync\nsleep 1000")...)
+	r.plug(stick)
+	r.await("the script began", later, func() bool { return r.runs() == 1 })
+	r.sh("sync")
+	r.PowerCut()
+	if err := r.PowerOn(); err != nil {
+		t.Fatal(err)
+	}
+	r.booted(2)
+	done := r.finished(1, later)
+	if done.Code != 5 || r.runs() != 1 {
+		t.Errorf("after the cut: %d runs, %s", r.runs(), done)
+	}
+	r.code(5)
+	r.pull(stick)
+
+	rebooting := r.plain("fat32", "REBOOT", script(t, r.fw.PKI.Vendor, "echo reboot >>/srv/reboots; sync; reboot")...)
+	r.plug(rebooting)
+	r.booted(3)
+	r.finished(1, later)
+	time.Sleep(5 * time.Second) // no second reboot may come
+	if got := r.file("/srv/reboots"); strings.Count(got, "reboot") != 1 || len(r.Starts()) != 3 {
+		t.Errorf("the script rebooted %d times, the board started %d times", strings.Count(got, "reboot"), len(r.Starts()))
+	}
+	r.pull(rebooting)
+	r.next("a script that reboots")
+}
+
+// TestBoardClock sets the clock to where a board without one may be: nothing
+// that has to be accepted is refused. (RAUC itself looks at the time of its
+// certificates; ours are valid at both.)
+func TestBoardClock(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	for i, date := range []string{"1970-01-02", "2037-01-01", "2100-01-01"} {
+		if out := r.sh("date -s " + date + " 2>&1 || echo no"); strings.Contains(out, "no") {
+			t.Logf("this kernel has no %s: %s", date, out)
+			continue
+		}
+		files := script(t, r.fw.PKI.Customer, fmt.Sprintf("# %d\n%s", i, effect))
+		if i == 0 {
+			files = append(files, rotation(t, r.parts)...)
+		}
+		n, before := len(r.status().Sticks), r.runs()
+		stick := r.plain("fat32", "CLOCK", files...)
+		r.plug(stick)
+		done := r.finished(n+1, later)
+		if r.runs() != before+1 || done.Code != 0 {
+			t.Errorf("at %s: %s", date, done)
+		}
+		r.pull(stick)
+	}
+	customer, err := os.ReadFile(r.fw.PKI.CustomerCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.file("/etc/rauc/keyring.pem") != string(customer) {
+		t.Error("the keyring did not change in 1970")
+	}
+	stick := r.plain("fat32", "CLOCK", r.tiny(t, "update.image", "verity", "2"))
+	r.StayOff()
+	r.plug(stick)
+	r.journal(0, "image installed, restarting the board", later)
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package board
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// next plugs a stick with a new script, checks that it is mounted where every
+// first stick is and that the script runs once, and pulls it again: what has
+// to work after every mishap.
+func (r *rig) next(name string) {
+	r.t.Helper()
+	before := r.runs()
+	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# "+name+"\n"+effect)...)
+	n := len(r.status().Sticks)
+	r.plug(stick)
+	done := r.finished(n+1, later)
+	r.expect(done, "mount done", "autorun done")
+	if done.Mountpoint != "/media/NEXT" || done.Device != "sda" {
+		r.t.Errorf("after %s the next stick is %s at %s", name, done.Device, done.Mountpoint)
+	}
+	if got := r.runs(); got != before+1 {
+		r.t.Errorf("after %s the next script ran %d times", name, got-before)
+	}
+	r.pull(stick)
+}
+
+// TestBoardPlugging goes through what hands do to sticks and readers. After
+// each the LED is off, nothing is left mounted, and the next stick works.
+func TestBoardPlugging(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	r.next("nothing")
+	t.Run("RestartOfTheAgent", func(t *testing.T) { r.on(t, pluggedDuringRestart) })
+	t.Run("TwoMediaOneLabel", func(t *testing.T) { r.on(t, twoMedia) })
+	t.Run("TwelvePartitions", func(t *testing.T) { r.on(t, twelvePartitions) })
+	t.Run("PullAndReplug", func(t *testing.T) { r.on(t, pullAndReplug) })
+	t.Run("MediumArrivesLater", func(t *testing.T) { r.on(t, mediumLater) })
+}
+
+// TestBoardPulling pulls sticks in the middle of things.
+func TestBoardPulling(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	t.Run("DuringMount", func(t *testing.T) { r.on(t, pullDuringMount) })
+	t.Run("DuringScript", func(t *testing.T) { r.on(t, pullDuringScript) })
+	t.Run("DuringInstallation", func(t *testing.T) { r.on(t, pullDuringInstallation) })
+}
+
+// on runs a part of a test with the board of the whole.
+func (r *rig) on(t *testing.T, part func(*rig)) {
+	whole, began := r.t, time.Now()
+	r.t = t
+	defer func() {
+		if t.Failed() {
+			r.tell()
+		}
+		r.t = whole
+		t.Logf("%.1f s", time.Since(began).Seconds())
+	}()
+	part(r)
+}
+
+// pluggedDuringRestart plugs while systemd restarts the agent: the scan at the
+// new one's start and the event overlap.
+func pluggedDuringRestart(r *rig) {
+	before := r.runs()
+	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# restart\n"+effect)...)
+	r.plug(stick)
+	for range 3 {
+		r.sh("systemctl restart usbagent")
+	}
+	r.await("the script ran", later, func() bool { return r.runs() > before })
+	r.finished(len(r.status().Sticks), later)
+	r.sh("systemctl restart usbagent")
+	time.Sleep(3 * time.Second) // nothing may happen now
+	if got := r.runs(); got != before+1 {
+		r.t.Errorf("the script ran %d times", got-before)
+	}
+	r.pull(stick)
+	r.next("a restart")
+}
+
+// twoMedia is a two-slot reader with two media of the same label.
+func twoMedia(r *rig) {
+	before := r.runs()
+	first := r.plain("fat32", "SAME", script(r.t, r.fw.PKI.Vendor, "# first\n"+effect)...)
+	second := r.plain("fat32", "SAME", script(r.t, r.fw.PKI.Vendor, "# second\n"+effect)...)
+	reader := &Stick{Media: []string{first.Media[0], second.Media[0]}}
+	n := len(r.status().Sticks)
+	r.plug(reader)
+	r.await("both scripts ran", later, func() bool { return r.runs() == before+2 })
+	r.finished(n+2, later)
+	sticks := r.status().Sticks
+	a, b := sticks[len(sticks)-2], sticks[len(sticks)-1]
+	if a.Mountpoint == b.Mountpoint || a.Mountpoint == "" || b.Mountpoint == "" {
+		r.t.Errorf("mounted at %q and %q", a.Mountpoint, b.Mountpoint)
+	}
+	r.pull(reader)
+	r.next("two media")
+}
+
+// twelvePartitions has its script on the last of twelve.
+func twelvePartitions(r *rig) {
+	before := r.runs()
+	var parts []Part
+	for i := range 12 {
+		fs := FileSystem{Type: "fat12", Label: fmt.Sprintf("P%d", i+1), Size: 2 * mib}
+		if i == 11 {
+			fs.Files = script(r.t, r.fw.PKI.Vendor, "# twelve\n"+effect)
+		}
+		parts = append(parts, Part{FileSystem: fs})
+	}
+	stick := r.stick("gpt", parts...)
+	n := len(r.status().Sticks)
+	r.plug(stick)
+	done := r.finished(n+1, later)
+	if got := r.sh("grep -c ' /media/P' /proc/self/mountinfo"); got != "12" || r.runs() != before+1 {
+		r.t.Errorf("%s mounts, %d runs: %s", got, r.runs()-before, done)
+	}
+	if len(done.Steps) == 0 || done.Steps[len(done.Steps)-1].Device != "sda12" {
+		r.t.Errorf("the last step is not on sda12: %s", done)
+	}
+	r.pull(stick)
+	r.next("twelve partitions")
+}
+
+// pullAndReplug takes the stick out and puts it back within 100 ms.
+func pullAndReplug(r *rig) {
+	before := r.runs()
+	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# replug\n"+effect)...)
+	n := len(r.status().Sticks)
+	r.plug(stick)
+	first := r.finished(n+1, later)
+	began := time.Now()
+	if err := r.Pull(stick); err != nil {
+		r.t.Fatal(err)
+	}
+	r.plug(stick)
+	r.t.Logf("out and in again in %s", time.Since(began))
+	r.await("a second insertion", later, func() bool {
+		s := r.status().Sticks
+		return len(s) > n+1 && !s[len(s)-1].Finished.IsZero()
+	})
+	sticks := r.status().Sticks
+	second := sticks[len(sticks)-1]
+	r.expect(second, "mount done", "autorun skipped")
+	if second.Mountpoint != first.Mountpoint {
+		r.t.Errorf("mounted at %s, then at %s", first.Mountpoint, second.Mountpoint)
+	}
+	if got := r.runs(); got != before+1 {
+		r.t.Errorf("the script ran %d times", got-before)
+	}
+	r.pull(stick)
+	r.next("a quick replug")
+}
+
+// mediumLater plugs a reader without a medium and puts one in after a while.
+func mediumLater(r *rig) {
+	before := r.runs()
+	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# later\n"+effect)...)
+	stick.Empty = true
+	plugged := r.plug(stick)
+	r.await("the reader", soon, func() bool {
+		size := r.file("/sys/block/sda/size")
+		return strings.TrimSpace(size) == "0"
+	})
+	time.Sleep(3 * time.Second)
+	if _, on := r.LED.FirstOn(plugged); on && r.LED.On() {
+		r.t.Error("a reader without a medium is no stick, but the LED is on")
+	}
+	if err := stick.Insert(0); err != nil {
+		r.t.Fatal(err)
+	}
+	r.await("the script ran", later, func() bool { return r.runs() == before+1 })
+	r.finished(1, later)
+	if err := stick.Eject(0); err != nil {
+		r.t.Fatal(err)
+	}
+	r.clean()
+	r.pull(stick)
+	r.next("a late medium")
+}
+
+// pullDuringMount pulls as soon as the LED says that the stick was seen, at
+// several depths of the mount.
+func pullDuringMount(r *rig) {
+	for i, fsType := range []string{"fat32", "ext4", "ntfs", "exfat"} {
+		before := r.runs()
+		stick := r.plain(fsType, "NEXT", script(r.t, r.fw.PKI.Stranger, fmt.Sprintf("# mount %d", i))...)
+		plugged := r.plug(stick)
+		r.await("LED on", soon, func() bool { _, on := r.LED.FirstOn(plugged); return on })
+		time.Sleep(time.Duration(i) * 30 * time.Millisecond)
+		r.pull(stick)
+		if r.runs() != before {
+			r.t.Error("a stranger's script ran")
+		}
+	}
+	r.next("a pull during the mount")
+}
+
+// pullDuringScript pulls while the script runs: it goes on to its end.
+func pullDuringScript(r *rig) {
+	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor,
+		"echo begun >/srv/long\ni=0; while [ ! -e /srv/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.2; done\necho ended >>/srv/long")...)
+	r.plug(stick)
+	r.await("the script began", later, func() bool { return strings.Contains(r.file("/srv/long"), "begun") })
+	if !r.LED.On() {
+		r.t.Error("LED off while the script runs")
+	}
+	r.pull(stick)
+	if strings.Contains(r.file("/srv/long"), "ended") {
+		r.t.Fatal("the script had ended before the pull")
+	}
+	r.put("/srv/go", "")
+	r.await("the script ended", later, func() bool { return strings.Contains(r.file("/srv/long"), "ended") })
+	r.await("its end is recorded", soon, func() bool {
+		return strings.Contains(r.sh("cat /srv/usbagent/scripts.json"), `"finished": true`) ||
+			strings.Contains(r.sh("cat /srv/usbagent/scripts.json"), `"finished":true`)
+	})
+	r.next("a pull during the script")
+}
+
+// pullDuringInstallation pulls while RAUC installs: the board stays as
+// bootable as it was, and a good stick installs afterwards.
+func pullDuringInstallation(r *rig) {
+	files := append(rotation(r.t, r.parts), r.bundle(r.t, "update.image", Bundle{
+		Signer: r.fw.PKI.CustomerImages, Format: "verity", Version: "2",
+	}))
+	stick := r.plain("fat32", "NEXT", files...)
+	plugged := r.plug(stick)
+	r.await("LED blinks", later, func() bool { return r.LED.Blinks(plugged) >= 2 })
+	if err := r.Pull(stick); err != nil {
+		r.t.Fatal(err)
+	}
+	r.clean()
+	if got := r.sh("fw_printenv -n BOOT_ORDER"); !strings.HasPrefix(got, "A") && got != "" {
+		r.t.Errorf("boot order %q after a broken installation", got)
+	}
+	r.sh("rauc status mark-good")
+	// The keyring is the customer's by now: its owner goes on.
+	again := r.plain("fat32", "NEXT", r.tiny(r.t, "update.image", "verity", "3"))
+	r.StayOff()
+	r.plug(again)
+	r.journal(0, "image installed, restarting the board", later)
+	<-r.Off()
+	if got := r.installed(); got != "B" {
+		r.t.Errorf("the boot loader's first slot is %q", got)
+	}
+}
+
+// exists reports whether the board has that path.
+func (r *rig) exists(path string) bool {
+	status, _, err := r.Run(context.Background(), "test", "-e", path)
+	return err == nil && status == 0
+}

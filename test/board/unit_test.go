@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package board
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBoardColdplug boots a board with a stick in: the agent starts with the
+// system, says it is ready, and handles the stick once, after the boot.
+func TestBoardColdplug(t *testing.T) {
+	parallel(t)
+	p := everything(t)
+	path := t.TempDir() + "/stick.img"
+	files := script(t, p.fw.PKI.Vendor, effect+"\nsystemctl is-system-running >>/srv/state")
+	if err := WriteStick(path, "mbr", Part{FileSystem: FileSystem{Type: "fat32", Label: "COLD", Files: files}}); err != nil {
+		t.Fatal(err)
+	}
+	stick := NewStick(path)
+	r := cold(t, nil, stick)
+	r.booted(1)
+	t.Logf("boot to running: %.1f s, by the guest's clock %s s", time.Since(r.began).Seconds(), strings.Fields(r.file("/proc/uptime"))[0])
+	done := r.finished(1, later)
+	r.expect(done, "mount done", "autorun done")
+	if got := r.sh("systemctl show usbagent -p Type -p ActiveState -p WatchdogUSec -p NRestarts"); !strings.Contains(got, "Type=notify") ||
+		!strings.Contains(got, "ActiveState=active") || strings.Contains(got, "WatchdogUSec=0") || !strings.Contains(got, "NRestarts=0") {
+		t.Errorf("unit: %s", got)
+	}
+	r.sh("udevadm trigger --action=add; udevadm settle")
+	time.Sleep(2 * time.Second) // nothing may happen now
+	if r.runs() != 1 {
+		t.Errorf("the script ran %d times", r.runs())
+	}
+	r.pull(stick)
+	r.next("coldplug")
+}
+
+// TestBoardUnit holds the unit to SPEC and BOARD: no mount namespace of its
+// own, restart after a crash with what the crash left cleaned up, and scripts
+// that outlive the agent.
+func TestBoardUnit(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	t.Run("NoNamespace", func(t *testing.T) { r.on(t, noNamespace) })
+	t.Run("Killed", func(t *testing.T) { r.on(t, killed) })
+	t.Run("KilledAndPulled", func(t *testing.T) { r.on(t, killedAndPulled) })
+	t.Run("ScriptRestartsTheAgent", func(t *testing.T) { r.on(t, restartingScript) })
+	t.Run("ScriptReplacesTheAgent", func(t *testing.T) { r.on(t, replacingScript) })
+	t.Run("Watchdog", func(t *testing.T) { r.on(t, watchdog) })
+}
+
+// noNamespace: the agent, RAUC's service and a shell see the same mount.
+func noNamespace(r *rig) {
+	pid := r.sh("systemctl show usbagent -p MainPID --value")
+	if got := r.sh(fmt.Sprintf("readlink /proc/1/ns/mnt /proc/%s/ns/mnt | sort -u | wc -l", pid)); got != "1" {
+		r.t.Error("the agent has a mount namespace of its own")
+	}
+	unit := r.file(unitPath)
+	for _, directive := range []string{"PrivateTmp", "ProtectSystem", "ProtectHome", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectControlGroups",
+		"PrivateDevices", "PrivateMounts", "ReadOnlyPaths", "ReadWritePaths", "InaccessiblePaths", "ProtectProc", "MountFlags", "TemporaryFileSystem",
+		"BindPaths", "RootDirectory", "ProtectKernelModules", "ProtectHostname", "LogNamespace", "DynamicUser", "StateDirectory="} {
+		for line := range strings.Lines(unit) {
+			if strings.HasPrefix(line, directive) && !strings.HasPrefix(line, "StateDirectory=") {
+				r.t.Logf("unit has %s", strings.TrimSpace(line))
+			}
+		}
+	}
+	stick := r.plain("fat32", "SEEN", script(r.t, r.fw.PKI.Vendor, effect)...)
+	plugged := r.plug(stick)
+	r.lit(plugged)
+	r.finished(1, later)
+	r.sh("systemctl start rauc")
+	rauc := r.sh("systemctl show rauc -p MainPID --value")
+	for _, p := range []string{"self", rauc} {
+		if got := r.sh("grep -c ' /media/SEEN ' /proc/" + p + "/mountinfo"); got != "1" {
+			r.t.Errorf("process %s sees %s mounts of the stick", p, got)
+		}
+	}
+	r.pull(stick)
+}
+
+// killed: SIGKILL while a stick is in; the new agent takes the mount over and
+// does nothing again.
+func killed(r *rig) {
+	before := r.runs()
+	stick := r.plain("ntfs", "KEPT", script(r.t, r.fw.PKI.Vendor, "# kept\n"+effect)...)
+	n := len(r.status().Sticks)
+	r.plug(stick)
+	r.finished(n+1, later)
+	r.sh("systemctl kill -s KILL usbagent")
+	r.await("restart", soon, func() bool {
+		return r.sh("systemctl show usbagent -p ActiveState --value; true") == "active" && r.sh("systemctl show usbagent -p NRestarts --value") != "0"
+	})
+	r.await("the mount is there", soon, func() bool { return r.exists("/media/KEPT/autorun.sh") })
+	time.Sleep(3 * time.Second) // nothing may happen now
+	if r.runs() != before+1 {
+		r.t.Errorf("the script ran %d times", r.runs()-before)
+	}
+	r.pull(stick)
+	r.next("a crash with a stick in")
+}
+
+// killedAndPulled: the stick goes while there is no agent.
+func killedAndPulled(r *rig) {
+	stick := r.plain("fat32", "GONE", script(r.t, r.fw.PKI.Vendor, "# gone\n"+effect)...)
+	n := len(r.status().Sticks)
+	r.plug(stick)
+	r.finished(n+1, later)
+	r.sh("systemctl kill -s STOP usbagent")
+	if err := r.Pull(stick); err != nil {
+		r.t.Fatal(err)
+	}
+	r.sh("systemctl kill -s KILL usbagent")
+	r.clean()
+	r.next("a pull while the agent was dead")
+}
+
+// restartingScript restarts the agent it was started by and goes on.
+func restartingScript(r *rig) {
+	before := r.runs()
+	stick := r.plain("fat32", "AGAIN", script(r.t, r.fw.PKI.Vendor,
+		"# restarting\nsystemctl restart usbagent\nsleep 1\n"+effect+"\necho end >/srv/end")...)
+	r.plug(stick)
+	r.await("the script ended", later, func() bool { return r.file("/srv/end") != "" })
+	r.await("its end was seen by the new agent", soon, func() bool {
+		return strings.Contains(r.file("/srv/usbagent/scripts.json"), "finished") && !strings.Contains(strings.ReplaceAll(r.file("/srv/usbagent/scripts.json"), " ", ""), `"finished":false`)
+	})
+	time.Sleep(3 * time.Second) // no second run may come
+	if r.runs() != before+1 {
+		r.t.Errorf("the script ran %d times", r.runs()-before)
+	}
+	r.pull(stick)
+	r.sh("rm /srv/end")
+	r.next("a script that restarts the agent")
+}
+
+// replacingScript puts another binary in the agent's place, as a package's
+// update would, and restarts it.
+func replacingScript(r *rig) {
+	before := r.runs()
+	stick := r.plain("fat32", "NEW", script(r.t, r.fw.PKI.Vendor,
+		"cp "+binaryPath+" "+binaryPath+".new && mv "+binaryPath+".new "+binaryPath+" && systemctl stop usbagent && systemctl start usbagent\n"+effect+"\necho end >/srv/end")...)
+	r.plug(stick)
+	r.await("the script ended", later, func() bool { return r.file("/srv/end") != "" })
+	time.Sleep(3 * time.Second) // no second run may come
+	if r.runs() != before+1 {
+		r.t.Errorf("the script ran %d times", r.runs()-before)
+	}
+	r.pull(stick)
+	r.next("a script that replaces the agent")
+}
+
+// watchdog: an agent that hangs is ended and started again by systemd.
+func watchdog(r *rig) {
+	r.sh("mkdir -p /run/systemd/system/usbagent.service.d; printf '[Service]\\nWatchdogSec=6\\n' >/run/systemd/system/usbagent.service.d/w.conf; systemctl daemon-reload; systemctl restart usbagent")
+	before := r.sh("systemctl show usbagent -p NRestarts --value")
+	time.Sleep(15 * time.Second)
+	if got := r.sh("systemctl show usbagent -p NRestarts --value"); got != before {
+		r.t.Errorf("the watchdog bites a healthy agent: %s restarts, then %s", before, got)
+	}
+	r.sh("systemctl kill -s STOP usbagent")
+	r.await("systemd restarts a hanging agent", soon*2, func() bool {
+		return r.sh("systemctl show usbagent -p NRestarts --value") != before && r.sh("systemctl show usbagent -p ActiveState --value") == "active"
+	})
+	r.sh("rm -r /run/systemd/system/usbagent.service.d; systemctl daemon-reload; systemctl restart usbagent")
+	r.next("a hang")
+}
