@@ -37,7 +37,7 @@ var libraries = []string{"/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/us
 //
 // ntfs-3g parses bytes that an attacker chose, so what runs there has: a root
 // directory of its own, read-only, with nothing but its program, the system's
-// libraries, the device and /dev/fuse; no capabilities and no way to get any
+// libraries, the device, /dev/fuse and /dev/null; no capabilities and no way to get any
 // (no_new_privs); a filter of system calls that allows what a single process
 // needs to read a device and answer FUSE requests, without exec, fork, sockets,
 // signals to others and mount; limits of memory, files, file size and core. It
@@ -116,7 +116,7 @@ func jail(program, device string) error {
 		return err
 	}
 	const base = "/proc" // a directory that is there everywhere
-	nodes := map[string]string{jailDevice: device, "/dev/fuse": "/dev/fuse"}
+	nodes := map[string]string{jailDevice: device, "/dev/fuse": "/dev/fuse", "/dev/null": "/dev/null"}
 	for inside, outside := range nodes {
 		if binds[inside], err = clone(outside); err != nil {
 			return err
@@ -182,10 +182,10 @@ func furnish(base string, binds map[string]int, nodes map[string]string) error {
 			return err
 		}
 		var err error
-		switch outside, node := nodes[path]; {
+		switch _, node := nodes[path]; {
 		case fd < 0:
 			err = relink(path, base+path)
-		case node && ownNode(base+path, outside, fd) == nil:
+		case node && ownNode(base+path, path == jailDevice, fd) == nil:
 		default:
 			err = bind(fd, base+path, !node)
 		}
@@ -205,15 +205,16 @@ func relink(path, there string) error {
 	return os.Symlink(text, there)
 }
 
-// ownNode makes a node for the device behind fd: read-only, but for /dev/fuse.
-func ownNode(path, outside string, fd int) error {
+// ownNode makes a node for the device behind fd. Without capabilities, not even
+// root can open for writing what has no write permission.
+func ownNode(path string, readOnly bool, fd int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	mode := uint32(0o400)
-	if outside == "/dev/fuse" {
-		mode = 0o600
+	mode := uint32(0o600)
+	if readOnly {
+		mode = 0o400
 	}
 	return unix.Mknod(path, st.Mode&unix.S_IFMT|mode, int(st.Rdev))
 }

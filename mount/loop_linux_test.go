@@ -49,7 +49,7 @@ func attachLoop(t testing.TB, back *os.File, readOnly bool) *os.File {
 		if err != nil {
 			t.Fatal(err)
 		}
-		node, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDONLY, 0)
+		node, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

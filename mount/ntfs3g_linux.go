@@ -36,7 +36,8 @@ func (m *Mounter) ntfs3gTree(ctx context.Context, d Device) (*os.File, helper, e
 	if err != nil {
 		return nil, helper{}, err
 	}
-	c, err := m.startConfined(ctx, program, d)
+	options := fmt.Sprintf("ro,nosuid,nodev,no_detach,allow_other,uid=0,gid=0,fmask=%04o,dmask=%04o", m.o.Fmask, m.o.Dmask)
+	c, err := m.startConfined(ctx, program, d.Path, "ntfs-3g", "-o", options, jailDevice, jailTarget)
 	if err != nil {
 		return nil, helper{}, fmt.Errorf("ntfs-3g: %w", err)
 	}
@@ -78,10 +79,10 @@ type confined struct {
 	words  *words
 }
 
-// startConfined starts ConfinedMain in a session, a mount namespace and, where
-// systemd runs, a scope of its own, so that it outlives this process: the
-// mount does too.
-func (m *Mounter) startConfined(ctx context.Context, program string, d Device) (*confined, error) {
+// startConfined starts ConfinedMain with args, in a session, a mount namespace
+// and, where systemd runs, a scope of its own, so that it outlives this
+// process: the mount does too.
+func (m *Mounter) startConfined(ctx context.Context, args ...string) (*confined, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -92,8 +93,7 @@ func (m *Mounter) startConfined(ctx context.Context, program string, d Device) (
 	if len(argv) == 0 {
 		argv = []string{"/proc/self/exe", confinedName}
 	}
-	argv = append(append([]string(nil), argv...), program, d.Path, "ntfs-3g",
-		"-o", fmt.Sprintf("ro,nosuid,nodev,no_detach,allow_other,uid=0,gid=0,fmask=%04o,dmask=%04o", m.o.Fmask, m.o.Dmask), jailDevice, jailTarget)
+	argv = append(append([]string(nil), argv...), args...)
 	c := &confined{cmd: exec.Command(argv[0], argv[1:]...), link: ours, exited: make(chan struct{}), words: &words{}}
 	c.cmd.ExtraFiles = []*os.File{theirs}
 	c.cmd.Env = []string{"LC_ALL=C.UTF-8"} // ntfs-3g converts names to the locale's character set

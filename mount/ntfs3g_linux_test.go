@@ -10,13 +10,6 @@ import (
 	"usbagent/test/need"
 )
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == confinedName {
-		os.Exit(ConfinedMain(os.Args[2:]))
-	}
-	os.Exit(m.Run())
-}
-
 // ntfsStick is an NTFS image with one file.
 func ntfsStick(t *testing.T, label string) string {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -35,10 +36,10 @@ func (m *Mounter) openRoot() (*os.File, error) {
 	if err := os.MkdirAll(m.o.Root, 0o755); err != nil {
 		return nil, fmt.Errorf("mount root: %w", err)
 	}
-	if err := durable.CheckDir(m.o.Root); err != nil {
+	if err := checkRoot(m.o.Root); err != nil {
 		return nil, fmt.Errorf("mount root: %w", err)
 	}
-	path, err := filepath.EvalSymlinks(m.o.Root) // the administrator's own links, CheckDir saw to that
+	path, err := filepath.EvalSymlinks(m.o.Root) // the administrator's own links, checkRoot saw to that
 	if err != nil {
 		return nil, fmt.Errorf("mount root: %w", err)
 	}
@@ -47,6 +48,21 @@ func (m *Mounter) openRoot() (*os.File, error) {
 		return nil, fmt.Errorf("mount root %s: %w", path, err)
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// checkRoot is CheckDir, but lets the root itself be a sticky directory of
+// root's that everybody can write to: what others put there is never used,
+// and they cannot move what is ours.
+func checkRoot(dir string) error {
+	err := durable.CheckDir(dir)
+	if !errors.Is(err, durable.ErrExposed) {
+		return err
+	}
+	info, statErr := os.Lstat(dir)
+	if statErr != nil || !info.IsDir() || info.Mode()&os.ModeSticky == 0 || int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
+		return err
+	}
+	return durable.CheckDir(filepath.Dir(dir))
 }
 
 // makePoint finds or makes the directory for x below the root: name, else
