@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usbagent/test/need"
+)
+
+// TestDetachBelow: what others have mounted on it and below it goes too.
+func TestDetachBelow(t *testing.T) {
+	d := loop(t, ext4Stick(t, "STICK"), false)
+	m := mounter(t)
+	x := mounted(t, m, d)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	below := filepath.Join(x.Target, "lost+found")
+	must(unix.Mount("tmpfs", below, "tmpfs", 0, ""))
+	must(os.WriteFile(below+"/file", []byte("verified"), 0o644))
+	must(unix.Mount("tmpfs", below, "tmpfs", 0, ""))
+	must(unix.Mount(x.Target, x.Target, "", unix.MS_BIND, ""))
+	must(unix.Mount("tmpfs", x.Target, "tmpfs", 0, ""))
+	detached(t, m, x)
+}
+
+// TestDetachBusy: a mount in use goes out of sight, and ends with its last user.
+func TestDetachBusy(t *testing.T) {
+	d := loop(t, ext4Stick(t, "STICK"), false)
+	m := mounter(t)
+	x := mounted(t, m, d)
+	user := open(t, filepath.Join(x.Target, "lost+found"))
+	detached(t, m, x)
+	if _, err := user.Readdirnames(1); err != nil && err.Error() != "EOF" {
+		t.Errorf("its user: %v", err)
+	}
+}
+
+// TestDetachForeign: what somebody else has mounted in its place is left.
+func TestDetachForeign(t *testing.T) {
+	d := loop(t, ext4Stick(t, "STICK"), false)
+	m := mounter(t)
+	x := mounted(t, m, d)
+	x.root.Close()
+	if err := unix.Unmount(x.Target, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", x.Target, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(x.Target, 0)
+	if err := x.Detach(); err != nil {
+		t.Fatal(err)
+	}
+	if infos, err := mountsAt(x.Target); err != nil || len(infos) != 1 {
+		t.Errorf("%v %v", infos, err)
+	}
+}
+
+// TestDetachGone: everything was taken away already.
+func TestDetachGone(t *testing.T) {
+	d := loop(t, ext4Stick(t, "STICK"), false)
+	m := mounter(t)
+	x := mounted(t, m, d)
+	if err := errors.Join(unix.Unmount(x.Target, unix.MNT_DETACH), os.Remove(x.Target)); err != nil {
+		t.Fatal(err)
+	}
+	detached(t, m, x)
+}
+
+// TestMaxUnmounts: an error, not an endless loop; and Detach may be tried again.
+func TestMaxUnmounts(t *testing.T) {
+	d := loop(t, ext4Stick(t, "STICK"), false)
+	m := mounter(t)
+	x := mounted(t, m, d)
+	for range MaxUnmounts {
+		if err := unix.Mount("tmpfs", x.Target, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Detach(); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("%v", err)
+	}
+	detached(t, m, x)
+}
+
+// TestDetachNTFS3G: its process ends with it, also one that does not answer.
+func TestDetachNTFS3G(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "ntfs-3g")
+	for _, c := range []struct {
+		name   string
+		signal unix.Signal
+	}{{"as it should", 0}, {"stopped", unix.SIGSTOP}, {"dead", unix.SIGKILL}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := mounter(t)
+			x := mounted(t, m, loop(t, ntfsStick(t, "STICK"), false))
+			if !x.helper.alive() {
+				t.Fatal("no process")
+			}
+			unix.Kill(x.helper.PID, c.signal)
+			start := time.Now()
+			detached(t, m, x)
+			if x.helper.alive() || time.Since(start) > 3*HelperGrace {
+				t.Errorf("after %v: alive %v", time.Since(start), x.helper.alive())
+			}
+		})
+	}
+}
+
+// TestMaxHelperOutput: the last words are kept, and no more.
+func TestMaxHelperOutput(t *testing.T) {
+	var w words
+	for i := range 10000 {
+		fmt.Fprintf(&w, "line %d\n", i)
+	}
+	if len(w.buf) != MaxHelperOutput || !strings.HasSuffix(string(w.buf), "line 9999\n") {
+		t.Errorf("%d bytes: %q", len(w.buf), w.buf)
+	}
+}
