@@ -20,7 +20,7 @@ TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 RACE     := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross setup test lint demo bench clean FORCE
+.PHONY: help build cross setup test lint demo bench docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,11 @@ demo: build ## the main job, shown step by step in this terminal (under a minute
 
 bench: ## the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+docs: build ## manual pages and shell completions, into build/docs
+	@mkdir -p build/docs
+	@for page in usbagent.8 usbagent.toml.5; do build/usbagent manual $$page >build/docs/$$page || exit 1; done
+	@for shell in bash zsh fish powershell; do build/usbagent completion $$shell >build/docs/usbagent.$$shell || exit 1; done
 
 clean: ## remove build/
 	$(ROOT) rm -rf build

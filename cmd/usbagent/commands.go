@@ -15,6 +15,9 @@ type commands struct {
 	Status  StatusCmd  `cmd:"" help:"Show the state of the running agent and the last sticks."`
 	Keyring KeyringCmd `cmd:"" help:"Show the certificates of a keyring, or bring the previous one back."`
 	Version VersionCmd `cmd:"" help:"Show version, commit and Go version."`
+
+	Completion CompletionCmd `cmd:"" help:"Print what teaches a shell this command line."`
+	Manual     ManualCmd     `cmd:"" hidden:"" help:"Print a manual page."`
 }
 
 const description = `USB update agent: a stick's keyring, script and firmware images, verified and done.
