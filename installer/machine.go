@@ -5,29 +5,176 @@ package installer
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/godbus/dbus/v5"
 )
+
+// D-Bus names of systemd (org.freedesktop.systemd1(5), org.freedesktop.login1(5)).
+const (
+	systemdName    = "org.freedesktop.systemd1"
+	systemdPath    = "/org/freedesktop/systemd1"
+	systemdManager = "org.freedesktop.systemd1.Manager"
+	logindName     = "org.freedesktop.login1"
+	logindPath     = "/org/freedesktop/login1"
+	logindManager  = "org.freedesktop.login1.Manager"
+)
+
+// BootPoll is how often systemd is asked whether the boot has finished.
+const BootPoll = 2 * time.Second
+
+// RebootTimeout is how long each way to ask for a reboot may take.
+const RebootTimeout = 30 * time.Second
+
+// ErrShuttingDown means that the machine goes down and nothing must be begun.
+var ErrShuttingDown = errors.New("the machine is shutting down")
 
 // MachineOptions says how to reach the service manager.
 type MachineOptions struct {
-	// BusAddress of the system bus; "" for DBUS_SYSTEM_BUS_ADDRESS or the usual one.
+	// BusAddress of the system bus; "" for DBUS_SYSTEM_BUS_ADDRESS or the
+	// usual one. Where either is set, nothing but that bus is asked: a bench
+	// never reboots the machine it runs on.
 	BusAddress string
-	// RebootCommand replaces every other way to reboot. For tests and benches.
+	// RebootCommand replaces every other way to reboot.
 	RebootCommand []string
 }
 
 // Machine is the running machine: has it booted, does it go down, reboot it.
-type Machine struct{ o MachineOptions }
+type Machine struct {
+	o    MachineOptions
+	poll time.Duration
+}
 
 // NewMachine connects to nothing yet.
-func NewMachine(o MachineOptions) *Machine { return &Machine{o} }
+func NewMachine(o MachineOptions) *Machine { return &Machine{o: o, poll: BootPoll} }
+
+// connect opens a connection to the bus that ends with ctx.
+func (m *Machine) connect(ctx context.Context) (*dbus.Conn, error) {
+	address, _ := busAddress(m.o.BusAddress)
+	return connect(ctx, address, noSignals{})
+}
+
+// own reports whether the machine is the real one, not a bench's.
+func (m *Machine) own() bool {
+	_, chosen := busAddress(m.o.BusAddress)
+	return !chosen
+}
+
+// hasSystemd reports whether systemd runs the machine (sd_booted(3)).
+func hasSystemd() bool {
+	info, err := os.Lstat("/run/systemd/system")
+	return err == nil && info.IsDir()
+}
 
 // BootFinished returns when systemd says that the boot has finished, at once
-// where there is no systemd, or with an error when ctx ends.
-func (m *Machine) BootFinished(ctx context.Context) error { return errors.ErrUnsupported }
+// where there is no systemd, with ErrShuttingDown when the machine goes down,
+// or with an error when ctx ends.
+func (m *Machine) BootFinished(ctx context.Context) error {
+	for {
+		state, err := m.state(ctx)
+		switch {
+		case err == nil && state == "stopping":
+			return fmt.Errorf("wait until the boot has finished: %w", ErrShuttingDown)
+		case err == nil && state != "initializing" && state != "starting":
+			return nil
+		case errors.Is(err, errNoOwner), err != nil && m.own() && !hasSystemd():
+			return nil
+		}
+		if !sleep(ctx, m.poll) {
+			return fmt.Errorf("wait until the boot has finished (system is %q): %w", state, errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
 
-// ShuttingDown reports whether the machine goes down.
-func (m *Machine) ShuttingDown(ctx context.Context) bool { return false }
+// state returns systemd's SystemState.
+func (m *Machine) state(ctx context.Context) (string, error) {
+	v, err := m.property(ctx, systemdName, systemdPath, systemdManager, "SystemState")
+	if err != nil {
+		return "", err
+	}
+	state, _ := v.Value().(string)
+	return state, nil
+}
+
+// property reads one property of a service that root owns.
+func (m *Machine) property(ctx context.Context, name string, path dbus.ObjectPath, of, property string) (dbus.Variant, error) {
+	var v dbus.Variant
+	err := m.with(ctx, name, func(ctx context.Context, conn *dbus.Conn, owner string) error {
+		return call(ctx, conn.Object(owner, path), properties+".Get", []any{of, property}, &v)
+	})
+	return v, err
+}
+
+// with calls f with a connection and the owner of name.
+func (m *Machine) with(ctx context.Context, name string, f func(context.Context, *dbus.Conn, string) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn, err := m.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	owner, err := rootOwner(ctx, conn, name)
+	if err != nil {
+		return err
+	}
+	return f(ctx, conn, owner)
+}
+
+// ShuttingDown reports whether the machine goes down. Where nobody can tell,
+// it does not.
+func (m *Machine) ShuttingDown(ctx context.Context) bool {
+	if state, err := m.state(ctx); err != nil || state == "stopping" {
+		return err == nil
+	}
+	v, err := m.property(ctx, logindName, logindPath, logindManager, "PreparingForShutdown")
+	down, _ := v.Value().(bool)
+	return err == nil && down
+}
 
 // Reboot asks logind, else systemd, else the program reboot to restart the
 // machine. It returns when the request was taken, long before the machine is down.
-func (m *Machine) Reboot(ctx context.Context) error { return errors.ErrUnsupported }
+func (m *Machine) Reboot(ctx context.Context) error {
+	if len(m.o.RebootCommand) != 0 {
+		return m.rebootBy(ctx, m.o.RebootCommand)
+	}
+	err := m.ask(ctx, logindName, logindPath, logindManager+".Reboot", false)
+	if err == nil {
+		return nil
+	}
+	errs := []error{err}
+	if err = m.ask(ctx, systemdName, systemdPath, systemdManager+".Reboot"); err == nil {
+		return nil
+	}
+	errs = append(errs, err)
+	if m.own() {
+		if err = m.rebootBy(ctx, []string{"reboot"}); err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return fmt.Errorf("reboot: %w", errors.Join(errs...))
+}
+
+// ask calls a method of a service that root owns.
+func (m *Machine) ask(ctx context.Context, name string, path dbus.ObjectPath, method string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, RebootTimeout)
+	defer cancel()
+	return m.with(ctx, name, func(ctx context.Context, conn *dbus.Conn, owner string) error {
+		return call(ctx, conn.Object(owner, path), method, args)
+	})
+}
+
+func (m *Machine) rebootBy(ctx context.Context, argv []string) error {
+	ctx, cancel := context.WithTimeout(ctx, RebootTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = toolWaitDelay
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("reboot by %s: %w: %s", argv[0], err, lastLine(out))
+	}
+	return nil
+}

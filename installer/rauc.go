@@ -2,6 +2,13 @@
 
 package installer
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
 // RAUCOptions says how to reach RAUC; the zero value is right on a board.
 type RAUCOptions struct {
 	BusAddress string   // "" for DBUS_SYSTEM_BUS_ADDRESS or the usual one
@@ -10,8 +17,127 @@ type RAUCOptions struct {
 	Machine    *Machine // nil for one on the same bus
 }
 
-// RAUC is the backend that talks to RAUC's D-Bus service.
-type RAUC struct{ o RAUCOptions }
+// RAUC is the backend that talks to RAUC's D-Bus service. Each call has a
+// connection of its own, so that an idle daemon holds none and a restarted bus
+// or service is found again.
+type RAUC struct {
+	o       RAUCOptions
+	machine *Machine
+	limits  limits
+}
+
+// limits are the named bounds, which tests shorten.
+type limits struct {
+	stall, total, probe, progress          time.Duration
+	busy, busyPoll, ready, readyPoll, tool time.Duration
+}
+
+// Limits of waiting.
+const (
+	// BusyTimeout is how long another's installation is waited for.
+	BusyTimeout = 30 * time.Minute
+	// BusyPoll is how often RAUC is asked whether it is idle, meanwhile.
+	BusyPoll = 3 * time.Second
+	// ReadyTimeout is how long the running system may take to be confirmed
+	// good, counted from when an image is to be installed.
+	ReadyTimeout = 15 * time.Minute
+	// ReadyPoll is how often the slots are asked, meanwhile.
+	ReadyPoll = 3 * time.Second
+)
 
 // NewRAUC connects to nothing yet.
-func NewRAUC(o RAUCOptions) *RAUC { return &RAUC{o} }
+func NewRAUC(o RAUCOptions) *RAUC {
+	r := &RAUC{o: o, machine: o.Machine, limits: limits{
+		stall: InstallStall, total: InstallTimeout, probe: IdleProbe, progress: ProgressInterval,
+		busy: BusyTimeout, busyPoll: BusyPoll, ready: ReadyTimeout, readyPoll: ReadyPoll, tool: ToolTimeout,
+	}}
+	if r.machine == nil {
+		r.machine = NewMachine(MachineOptions{BusAddress: o.BusAddress})
+	}
+	return r
+}
+
+// Name returns "rauc".
+func (r *RAUC) Name() string { return "rauc" }
+
+// WaitIdle returns when RAUC works on nothing. A service that cannot be asked
+// is an error at once, since it would not install either.
+func (r *RAUC) WaitIdle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.limits.busy, fmt.Errorf("%w: waited %v", ErrBusy, r.limits.busy))
+	defer cancel()
+	for {
+		running, err := r.Running(ctx)
+		if err == nil && !running {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("wait until RAUC is idle: %w", err)
+		}
+		if !sleep(ctx, r.limits.busyPoll) {
+			return fmt.Errorf("wait until RAUC is idle: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// WaitReady returns when the boot has finished, the unit that marks the slot
+// good has done so where there is one, and the boot loader calls the booted
+// slot good where it says anything. An unproven system must not overwrite the
+// one that works.
+func (r *RAUC) WaitReady(ctx context.Context) error {
+	late := fmt.Errorf("%w: waited %v", ErrNotReady, r.limits.ready)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.limits.ready, late)
+	defer cancel()
+	if err := r.machine.confirmed(ctx); err != nil {
+		return fmt.Errorf("wait until the system is confirmed good: %w", orCause(ctx, err))
+	}
+	why := error(nil)
+	for {
+		ready, err := r.slotGood(ctx)
+		if ready {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			if errors.Is(err, ErrDistrusted) || errors.Is(err, ErrUnavailable) {
+				return fmt.Errorf("wait until the system is confirmed good: %w", err)
+			}
+			why = err
+		}
+		if !sleep(ctx, r.limits.readyPoll) {
+			return fmt.Errorf("wait until the system is confirmed good: %w", errors.Join(context.Cause(ctx), why))
+		}
+	}
+}
+
+// slotGood reports whether nothing speaks against the booted slot. While RAUC
+// is busy there is no answer.
+func (r *RAUC) slotGood(ctx context.Context) (bool, error) {
+	system, err := r.System(ctx)
+	if err != nil {
+		return false, err
+	}
+	slot, ok := system.BootedSlot()
+	if ok && slot.BootStatus != "" && slot.BootStatus != Good {
+		return false, fmt.Errorf("the boot loader calls the booted slot %s %s", slot.Name, slot.BootStatus)
+	}
+	return true, nil
+}
+
+// sleep waits for d; it is false when ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// orCause returns why ctx ended, or err where it has not.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	return err
+}

@@ -16,7 +16,7 @@ const bootHandler = `#!/bin/sh
 cd "$(dirname "$0")/boot" || exit 1
 case "$1" in
 get-primary) cat primary ;;
-set-primary) echo "$2" > primary.new && mv primary.new primary ;;
+set-primary) echo "$2" > primary.new && mv primary.new primary && rm -f "bad.$2" ;;
 get-state) if [ -e "bad.$2" ]; then echo bad; else echo good; fi ;;
 set-state) if [ "$3" = good ]; then rm -f "bad.$2"; else touch "bad.$2"; fi ;;
 get-current) exit 1 ;;

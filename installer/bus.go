@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Limits of talking to the bus.
+const (
+	// ConnectTimeout is how long the bus may take to let us in.
+	ConnectTimeout = 15 * time.Second
+	// CallTimeout is how long one method call may take; RAUC asks its boot
+	// loader's tools while we wait.
+	CallTimeout = 60 * time.Second
+	// ActivationTimeout is how long a service may take to be started by the bus.
+	ActivationTimeout = 60 * time.Second
+)
+
+// defaultBus is the system bus where nothing else is said.
+const defaultBus = "unix:path=/run/dbus/system_bus_socket;unix:path=/var/run/dbus/system_bus_socket"
+
+// errNoOwner means that nobody has a name, and the bus cannot start anybody.
+var errNoOwner = errors.New("nobody offers the D-Bus name")
+
+// busAddress returns the address to connect to, and whether it is one that
+// somebody chose.
+func busAddress(configured string) (address string, chosen bool) {
+	if configured != "" {
+		return configured, true
+	}
+	if address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"); address != "" {
+		return address, true
+	}
+	return defaultBus, false
+}
+
+// connect opens a connection that ends with ctx. Signals go to handler in the
+// order in which they come. Descriptors are not accepted on it: any local user
+// may send signals, and every descriptor in one would stay open here.
+func connect(ctx context.Context, address string, handler dbus.SignalHandler) (*dbus.Conn, error) {
+	var errs []error
+	for one := range strings.SplitSeq(address, ";") {
+		conn, err := connectOne(ctx, one, handler)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("connect to the system bus: %w", errors.Join(errs...))
+}
+
+func connectOne(ctx context.Context, address string, handler dbus.SignalHandler) (*dbus.Conn, error) {
+	path, err := socketPath(address)
+	if err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: ConnectTimeout}
+	socket, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dbus.NewConn(socket, dbus.WithContext(ctx), dbus.WithSignalHandler(handler))
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	// A bus that accepts and then says nothing ends here.
+	timer := time.AfterFunc(ConnectTimeout, func() { conn.Close() })
+	defer timer.Stop()
+	err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
+	if err == nil {
+		err = conn.Hello()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return conn, nil
+}
+
+// socketPath takes the socket out of one address in the form of the D-Bus
+// specification, "Server Addresses"; an abstract one begins with @.
+func socketPath(address string) (string, error) {
+	list, ok := strings.CutPrefix(address, "unix:")
+	if !ok {
+		return "", fmt.Errorf("bus address %.200q is no unix: address", address)
+	}
+	for pair := range strings.SplitSeq(list, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(value)
+		if err != nil {
+			return "", fmt.Errorf("bus address %.200q: %w", address, err)
+		}
+		switch key {
+		case "path":
+			return value, nil
+		case "abstract":
+			return "@" + value, nil
+		}
+	}
+	return "", fmt.Errorf("bus address %.200q names no socket", address)
+}
+
+// call calls a method and stores what it returns. It never waits longer than
+// CallTimeout.
+func call(ctx context.Context, object dbus.BusObject, method string, args []any, results ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	if err := object.CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...).Store(results...); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	return nil
+}
+
+// rootOwner returns the unique name of name's owner, which must be root; the
+// bus is asked to start it where nobody has the name. errNoOwner where it
+// cannot; ErrDistrusted where it is another user's.
+func rootOwner(ctx context.Context, conn *dbus.Conn, name string) (string, error) {
+	bus := conn.BusObject()
+	var owner string
+	err := call(ctx, bus, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
+	if isError(err, "org.freedesktop.DBus.Error.NameHasNoOwner") {
+		if err := activate(ctx, bus, name); err != nil {
+			return "", err
+		}
+		err = call(ctx, bus, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
+	}
+	if err != nil {
+		return "", err
+	}
+	var uid uint32
+	if err := call(ctx, bus, "org.freedesktop.DBus.GetConnectionUnixUser", []any{owner}, &uid); err != nil {
+		return "", err
+	}
+	if uid != 0 {
+		return "", fmt.Errorf("%s belongs to uid %d: %w", name, uid, ErrDistrusted)
+	}
+	return owner, nil
+}
+
+// activate asks the bus to start the service name.
+func activate(ctx context.Context, bus dbus.BusObject, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, ActivationTimeout)
+	defer cancel()
+	var code uint32
+	err := bus.CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, name, uint32(0)).Store(&code)
+	if err != nil {
+		return fmt.Errorf("start %s: %w: %w", name, errNoOwner, err)
+	}
+	return nil
+}
+
+// isError reports whether err is a D-Bus error with one of the names.
+func isError(err error, names ...string) bool {
+	var e dbus.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, name := range names {
+		if e.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// noSignals is the handler of connections that want none.
+type noSignals struct{}
+
+func (noSignals) DeliverSignal(string, string, *dbus.Signal) {}

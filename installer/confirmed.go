@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// MarkGoodUnit is the unit with which meta-rauc, and distributions after it,
+// mark the booted slot good. With some boot loaders (U-Boot's counters) a slot
+// counts as good before it was marked so, and only the unit tells.
+const MarkGoodUnit = "rauc-mark-good.service"
+
+const systemdUnit = "org.freedesktop.systemd1.Unit"
+
+// confirmed returns when the boot has finished and MarkGoodUnit, where it is
+// there and wanted, has done its work.
+func (m *Machine) confirmed(ctx context.Context) error {
+	if err := m.BootFinished(ctx); err != nil {
+		return err
+	}
+	for {
+		u, err := m.unit(ctx, MarkGoodUnit)
+		if errors.Is(err, errNoOwner) || err != nil && m.own() && !hasSystemd() {
+			return nil
+		}
+		if err == nil && u.settled() {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%s is %s", MarkGoodUnit, u.active)
+		}
+		if !sleep(ctx, m.poll) {
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// unit is the state of a systemd unit.
+type unit struct {
+	load, active, file string
+	condition          bool   // its last condition check was passed
+	checked, exited    uint64 // when its condition was checked, when it left "inactive"; 0: never
+}
+
+// settled reports whether nothing is to be waited for: the unit is not there,
+// is not wanted, does not apply, or has done its work. One that failed may be
+// started again.
+func (u unit) settled() bool {
+	switch {
+	case u.load != "loaded", u.active == "active":
+		return true
+	case u.active != "inactive":
+		return false // activating, deactivating, failed
+	case u.exited != 0:
+		return true // ran and ended well
+	}
+	return u.checked != 0 && !u.condition || u.file == "disabled" || u.file == "masked"
+}
+
+// unit asks systemd for the unit name.
+func (m *Machine) unit(ctx context.Context, name string) (unit, error) {
+	var all map[string]dbus.Variant
+	err := m.with(ctx, systemdName, func(ctx context.Context, conn *dbus.Conn, owner string) error {
+		var path dbus.ObjectPath
+		manager := conn.Object(owner, systemdPath)
+		if err := call(ctx, manager, systemdManager+".LoadUnit", []any{name}, &path); err != nil {
+			return err
+		}
+		return call(ctx, conn.Object(owner, path), properties+".GetAll", []any{systemdUnit}, &all)
+	})
+	text := func(key string) string { s, _ := all[key].Value().(string); return s }
+	number := func(key string) uint64 { n, _ := all[key].Value().(uint64); return n }
+	condition, _ := all["ConditionResult"].Value().(bool)
+	return unit{
+		load: text("LoadState"), active: text("ActiveState"), file: text("UnitFileState"),
+		condition: condition, checked: number("ConditionTimestampMonotonic"),
+		exited: number("InactiveExitTimestampMonotonic"),
+	}, err
+}

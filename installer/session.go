@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// session is one connection to RAUC, pinned to the connection that had RAUC's
+// name when it was opened: all calls go to it and only its signals count.
+// Somebody who takes over the name later is nobody here.
+type session struct {
+	conn   *dbus.Conn
+	cancel context.CancelFunc
+	rauc   dbus.BusObject
+	watch  *watch
+}
+
+// open connects, starts RAUC where it does not run, refuses an owner that is
+// not root, and subscribes to its signals.
+func (r *RAUC) open(ctx context.Context) (*session, error) {
+	address, _ := busAddress(r.o.BusAddress)
+	ctx, cancel := context.WithCancel(ctx)
+	w := newWatch()
+	conn, err := connect(ctx, address, w)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	s := &session{conn: conn, cancel: cancel, watch: w}
+	if err := s.pin(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	s.cancel()
+	s.conn.Close()
+}
+
+// pin finds RAUC and subscribes to it.
+func (s *session) pin(ctx context.Context) error {
+	owner, err := rootOwner(ctx, s.conn, raucName)
+	if errors.Is(err, errNoOwner) {
+		return fmt.Errorf("%w: RAUC: %w", ErrUnavailable, err)
+	}
+	if err != nil {
+		return fmt.Errorf("find RAUC: %w", err)
+	}
+	s.watch.pin(owner)
+	s.rauc = s.conn.Object(owner, raucPath)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	for _, match := range [][]dbus.MatchOption{
+		{dbus.WithMatchSender(owner), dbus.WithMatchInterface(raucInterface)},
+		{dbus.WithMatchSender(owner), dbus.WithMatchInterface(properties)},
+		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, owner)},
+	} {
+		if err := s.conn.AddMatchSignalContext(ctx, match...); err != nil {
+			return fmt.Errorf("subscribe to RAUC: %w", err)
+		}
+	}
+	return nil
+}
+
+// call calls a method of RAUC's.
+func (s *session) call(ctx context.Context, method string, args []any, results ...any) error {
+	err := call(ctx, s.rauc, raucInterface+"."+method, args, results...)
+	if isBusy(err) {
+		return fmt.Errorf("%w (%w)", ErrBusy, err)
+	}
+	return err
+}
+
+// isBusy recognises the answer of a service that works on something else. It
+// has no error name of its own, in no version up to now.
+func isBusy(err error) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && strings.Contains(e.Error(), "processing a different method")
+}
+
+// isUnknownMethod recognises a method that this version of RAUC lacks.
+func isUnknownMethod(err error) bool {
+	return isError(err, "org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownInterface")
+}
+
+// isLost recognises an owner or a bus that has gone away.
+func isLost(err error) bool {
+	return errors.Is(err, dbus.ErrClosed) || isError(err,
+		"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Disconnected",
+		"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner")
+}
