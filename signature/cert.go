@@ -177,9 +177,29 @@ func (c *cert) matchesAKI(issuer *cert) bool {
 
 // issuedBy reports whether issuer looks like the one that issued c: name, key
 // identifiers and kind of key, as OpenSSL looks for it. The signature itself is
-// checked when the chain is complete.
-func (c *cert) issuedBy(issuer *cert) bool {
-	return c.issuer.canonical == issuer.subject.canonical && c.matchesAKI(issuer) && issuer.key.fits(c.sigAlgInner())
+// checked when the chain is complete. Where this package cannot tell what
+// OpenSSL would think of an issuer of the right name, there is no answer, so that
+// it never passes over a certificate that OpenSSL would take.
+func (c *cert) issuedBy(issuer *cert) (bool, error) {
+	if c.issuer.canonical != issuer.subject.canonical {
+		return false, nil
+	}
+	if c.ext.broken != "" {
+		return false, fail(Unsupported, "the certificate "+quoteSubject(c)+" cannot be used: "+c.ext.broken)
+	}
+	if issuer.ext.broken != "" {
+		return false, fail(Unsupported, "the certificate "+quoteSubject(issuer)+" cannot be used: "+issuer.ext.broken)
+	}
+	if !c.matchesAKI(issuer) {
+		return false, nil
+	}
+	if alg := c.sigAlgInner(); schemes[alg].key == "" {
+		return false, fail(Unsupported, "the certificate "+quoteSubject(c)+" is signed with an algorithm that usbagent cannot check ("+dotted(alg)+")")
+	}
+	if !knownKeys[issuer.key.alg] {
+		return false, fail(Unsupported, "the certificate "+quoteSubject(issuer)+" cannot be used: "+issuer.key.unusable)
+	}
+	return issuer.key.fits(c.sigAlgInner()), nil
 }
 
 func (c *cert) equal(o *cert) bool { return bytes.Equal(c.raw, o.raw) }

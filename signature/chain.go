@@ -72,7 +72,10 @@ func (ch *chain) grow() (trust, error) {
 				return untrusted, nil
 			}
 		}
-		issuer := ch.issuerInMessage()
+		issuer, err := ch.issuerInMessage()
+		if err != nil {
+			return untrusted, err
+		}
 		if issuer == nil {
 			inMessage, inKeyring = false, true
 			continue
@@ -153,21 +156,22 @@ func (ch *chain) trustFrom(first int) trust {
 // issuerInMessage takes the first fitting issuer of the top out of the
 // message's certificates. A certificate is not its own issuer, except that a
 // self-issued signer may be repeated once.
-func (ch *chain) issuerInMessage() *cert {
+func (ch *chain) issuerInMessage() (*cert, error) {
 	curr := ch.top()
 	if curr.selfSigned || len(ch.certs) > MaxChain+1 {
-		return nil
+		return nil, nil
 	}
 	for i, c := range ch.candidates {
-		if !curr.issuedBy(c) || c.ext.broken != "" {
-			continue
+		yes, err := curr.issuedBy(c)
+		if err != nil {
+			return nil, err
 		}
-		if curr.selfIssued && len(ch.certs) == 1 || !slices.ContainsFunc(ch.certs, c.equal) {
+		if yes && (curr.selfIssued && len(ch.certs) == 1 || !slices.ContainsFunc(ch.certs, c.equal)) {
 			ch.candidates = slices.Delete(ch.candidates, i, i+1)
-			return c
+			return c, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // explain says why the chain does not end in the keyring.
@@ -282,7 +286,7 @@ func (ch *chain) checkPurpose(c *cert, i int) error {
 // this package compute more than one of them.
 func (ch *chain) checkSignatures() error {
 	last := len(ch.certs) - 1
-	if last == 0 && !ch.certs[0].issuedBy(ch.certs[0]) && !ch.o.AllowPartialChain {
+	if own, _ := ch.certs[0].issuedBy(ch.certs[0]); last == 0 && !own && !ch.o.AllowPartialChain {
 		return fail(UntrustedIssuer, "the signature of "+quoteSubject(ch.certs[0])+" cannot be checked, since its issuer is not in the keyring")
 	}
 	for i := last - 1; i >= 0; i-- {

@@ -67,6 +67,10 @@ func readPublicKey(s *cryptobyte.String) (publicKey, error) {
 	return k, nil
 }
 
+// knownKeys are the kinds of keys of which it is known which signatures they
+// can have made.
+var knownKeys = map[string]bool{oidRSA: true, oidRSAPSS: true, oidEC: true, oidEd25519: true, oidEd448: true, oidDSA: true}
+
 var keyNames = map[string]string{oidEd448: "Ed448", oidDSA: "DSA", oidRSAPSS: "RSA-PSS"}
 
 func (k *publicKey) readRSA(alg algorithm, bits []byte) {

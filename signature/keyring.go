@@ -164,21 +164,11 @@ func (k *Keyring) hasSubject(n *name) bool {
 }
 
 // issuerOf returns the first certificate of the keyring that looks like the
-// issuer of c, or nil. A certificate of the right name whose extensions this
-// package cannot read might be OpenSSL's choice: then there is no answer.
+// issuer of c, or nil.
 func (k *Keyring) issuerOf(c *cert) (*cert, error) {
-	if c.ext.broken != "" {
-		return nil, fail(Unsupported, "the certificate "+quoteSubject(c)+" cannot be used: "+c.ext.broken)
-	}
 	for _, issuer := range k.certs {
-		if issuer.subject.canonical != c.issuer.canonical {
-			continue
-		}
-		if issuer.ext.broken != "" {
-			return nil, fail(Unsupported, "the keyring's certificate "+quoteSubject(issuer)+" cannot be used: "+issuer.ext.broken)
-		}
-		if c.issuedBy(issuer) {
-			return issuer, nil
+		if yes, err := c.issuedBy(issuer); yes || err != nil {
+			return issuer, err
 		}
 	}
 	return nil, nil
