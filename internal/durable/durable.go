@@ -41,9 +41,14 @@ func ReadFile(path string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return ReadAll(f, max)
+}
+
+// ReadAll reads the rest of f, at most max bytes; more are ErrTooLarge.
+func ReadAll(f *os.File, max int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err == nil && int64(len(data)) > max {
-		err = fmt.Errorf("read %s: %w (more than %d bytes)", path, ErrTooLarge, max)
+		err = fmt.Errorf("read %s: %w (more than %d bytes)", f.Name(), ErrTooLarge, max)
 	}
 	return data, err
 }

@@ -34,3 +34,9 @@ func PrivateDir(dir string) error { return MkdirAll(dir, 0o700) }
 
 // CheckFile accepts every file, as CheckDir every directory.
 func CheckFile(string, os.FileInfo) error { return nil }
+
+// CheckWay accepts every path, as CheckDir every directory.
+func CheckWay(string) error { return nil }
+
+// OpenThrough opens the file path for reading.
+func OpenThrough(path string) (*os.File, error) { return os.Open(path) }

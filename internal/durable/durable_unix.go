@@ -61,6 +61,21 @@ func PrivateDir(dir string) error {
 	return nil
 }
 
+// CheckWay returns an error that wraps ErrExposed unless every directory and
+// every symbolic link on the way to the file path, the last part included, is
+// as CheckDir demands of what lies above its directory. The file itself is not
+// looked at; see CheckFile.
+func CheckWay(path string) error {
+	abs, err := filepath.Abs(path)
+	if err == nil {
+		err = walkPath(abs, false)
+	}
+	if err != nil {
+		return fmt.Errorf("check the way to %s: %w", path, err)
+	}
+	return nil
+}
+
 // maxLinks is how many symbolic links checkPath follows, as the kernel does
 // (path_resolution(7)).
 const maxLinks = 40
@@ -104,6 +119,9 @@ func walkPath(abs string, last bool) error {
 			return err
 		}
 		target, err := os.Readlink(next)
+		if errors.Is(err, syscall.EINVAL) { // replaced by a file just now
+			target, err = filepath.Base(next), nil
+		}
 		if err != nil {
 			return err
 		}

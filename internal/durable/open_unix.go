@@ -15,9 +15,19 @@ import (
 // last part and without waiting for the other end of a FIFO. flag is as for
 // os.OpenFile. Anything but a regular file gives ErrIrregular.
 func Open(path string, flag int, perm os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, perm)
+	return openRegular(path, flag|syscall.O_NOFOLLOW, perm)
+}
+
+// OpenThrough opens the regular file path for reading, as Open does, but
+// follows symbolic links. See CheckWay.
+func OpenThrough(path string) (*os.File, error) {
+	return openRegular(path, os.O_RDONLY, 0)
+}
+
+func openRegular(path string, flag int, perm os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|syscall.O_NONBLOCK|syscall.O_CLOEXEC, perm)
 	if err != nil {
-		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
+		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() && flag&syscall.O_NOFOLLOW != 0 {
 			return nil, fmt.Errorf("open %s: %w (%v)", path, ErrIrregular, info.Mode())
 		}
 		return nil, err
