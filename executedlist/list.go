@@ -151,8 +151,12 @@ func (l *List) open(flag int) (*os.File, error) {
 	return f, nil
 }
 
+// create makes the list, unless somebody else has just done so.
 func (l *List) create() (*os.File, error) {
 	f, err := durable.Open(l.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return l.open(os.O_RDWR | os.O_APPEND)
+	}
 	if err != nil {
 		return nil, err
 	}
