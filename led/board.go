@@ -18,7 +18,8 @@ const (
 	BackendNone     = "none"     // no LED
 )
 
-// maxDeviceTree bounds how much of a device tree property is read.
+// maxDeviceTree bounds a property of the device tree in bytes; a longer one
+// counts as missing.
 const maxDeviceTree = 4096
 
 // boards is the board table (SPEC section 4): the first entry whose model
@@ -55,8 +56,8 @@ func property(root, name string) string {
 		return ""
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxDeviceTree))
-	if err != nil {
+	b, err := io.ReadAll(io.LimitReader(f, maxDeviceTree+1))
+	if err != nil || len(b) > maxDeviceTree {
 		return ""
 	}
 	return string(b)

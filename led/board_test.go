@@ -4,6 +4,7 @@ package led
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -43,6 +44,13 @@ const (
 func TestModel(t *testing.T) {
 	if got := Model(board(t, tarragon, tarragonIs)); got != "chargebyte Tarragon Master" {
 		t.Errorf("got %q", got)
+	}
+	long := strings.Repeat("x", maxDeviceTree)
+	if got := Model(board(t, long, "")); got != long {
+		t.Errorf("%d bytes of %d", len(got), maxDeviceTree)
+	}
+	if got := Model(board(t, long+"x", "")); got != "" {
+		t.Errorf("a model of %d bytes was taken", len(got))
 	}
 	if got := Model(t.TempDir()); got != "" {
 		t.Errorf("no device tree: %q", got)

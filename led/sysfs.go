@@ -76,13 +76,3 @@ func (s *sysfs) blink(on, off time.Duration) error {
 func (s *sysfs) close() error { return nil }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// writeFile writes to an attribute that is there; it never makes a file.
-func writeFile(path, value string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(value)
-	return errors.Join(err, f.Close())
-}

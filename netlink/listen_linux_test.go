@@ -176,8 +176,8 @@ func TestReplugIsAnotherInsertion(t *testing.T) {
 func TestScanOfThisMachine(t *testing.T) {
 	name, _ := plug(t, stick(t))
 	disks, err := Scan("", []string{BusUSB, BusLoop})
-	if err != nil {
-		t.Error(err)
+	if err != nil && strings.Contains(err.Error(), name+":") {
+		t.Error(err) // of another disk it may be that other tests keep changing it
 	}
 	if !slices.ContainsFunc(disks, func(d Disk) bool { return d.Name == name }) {
 		t.Errorf("%s is not among %v", name, disks)

@@ -87,12 +87,11 @@ func blockDir(root string) dir { return sysDir(root).join("block") }
 // readDisk reads all of a disk's attributes and reports whether they are of
 // one and the same insertion.
 func readDisk(root, name string, allow []string) (Disk, bool, error) {
-	link := blockDir(root).join(name)
-	resolved, err := filepath.EvalSymlinks(string(link))
+	target, err := os.Readlink(string(blockDir(root).join(name)))
 	if err != nil {
 		return Disk{}, false, err
 	}
-	at := dir(resolved)
+	at := blockDir(root).join(target) // ../devices/…, a path without further links
 	d := Disk{Name: name, DevPath: devPath(at)}
 	if d.DiskSeq, err = at.optional("diskseq", ^uint64(0)); err != nil {
 		return d, false, err

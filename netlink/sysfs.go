@@ -5,7 +5,6 @@ package netlink
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -30,13 +29,14 @@ func (d dir) join(name string) dir { return dir(filepath.Join(string(d), name)) 
 
 // raw reads an attribute without its final newline.
 func (d dir) raw(name string) (string, error) {
-	f, err := os.Open(string(d.join(name)))
+	text, err := readAttribute(string(d.join(name)))
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxAttribute))
-	return strings.TrimSuffix(string(b), "\n"), err
+	if len(text) > maxAttribute {
+		return "", fmt.Errorf("%s: %w: more than %d bytes", d.join(name), errAttribute, maxAttribute)
+	}
+	return strings.TrimSuffix(text, "\n"), nil
 }
 
 // has reports whether the directory has an entry of this name.

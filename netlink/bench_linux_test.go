@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package netlink
+
+import "testing"
+
+// BenchmarkRefresh is what stands between an event and the LED, on the real
+// sysfs.
+func BenchmarkRefresh(b *testing.B) {
+	name, _ := plug(b, stick(b))
+	for b.Loop() {
+		if _, ok, err := Refresh("", name, []string{BusLoop}); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+// BenchmarkRefreshUSB is the same for a stick of twelve partitions, on a
+// captured tree.
+func BenchmarkRefreshUSB(b *testing.B) {
+	root := plant(b, "usb")
+	for b.Loop() {
+		if _, ok, err := Refresh(root, "sdb", []string{BusUSB}); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	root := plant(b, "usb")
+	for b.Loop() {
+		if _, err := Scan(root, []string{BusUSB}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEvent(b *testing.B) {
+	msg := datagrams(b, "usb")[30]
+	for b.Loop() {
+		blockEvent(msg)
+	}
+}
+
+// BenchmarkRepeatedEvent is an event of a disk that waits already.
+func BenchmarkRepeatedEvent(b *testing.B) {
+	msg := datagrams(b, "usb")[30]
+	p := pending{ready: make(chan struct{}, 1)}
+	name, _ := headName(msg)
+	p.add(name)
+	for b.Loop() {
+		name, _ := headName(msg)
+		p.repeat(name)
+	}
+}
