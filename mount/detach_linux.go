@@ -34,7 +34,7 @@ func (x *Mount) Detach() error {
 	if err := x.unmount(); err != nil {
 		return fmt.Errorf("detach %s: %w", x.Target, err)
 	}
-	if err := errors.Join(x.helper.end(), x.m.dropPoint(x)); err != nil {
+	if err := also(x.helper.end(), x.m.dropPoint(x)); err != nil {
 		return fmt.Errorf("detach %s: %w", x.Target, err)
 	}
 	x.detached = true

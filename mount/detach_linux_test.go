@@ -5,6 +5,7 @@ package mount
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,8 +44,24 @@ func TestDetachBusy(t *testing.T) {
 	x := mounted(t, m, d)
 	user := open(t, filepath.Join(x.Target, "lost+found"))
 	detached(t, m, x)
-	if _, err := user.Readdirnames(1); err != nil && err.Error() != "EOF" {
+	if _, err := user.Readdirnames(1); err != nil && err != io.EOF {
 		t.Errorf("its user: %v", err)
+	}
+	mounted(t, m, d) // the agent's next run, while it is still in use
+}
+
+// TestDetachDead: the device no longer answers any read.
+func TestDetachDead(t *testing.T) {
+	need.Root(t)
+	for _, c := range []struct{ fstype, image string }{{"ext4", ext4Stick(t, "STICK")}, {"ntfs", ntfsStick(t, "STICK")}} {
+		d := loop(t, c.image, false)
+		m := mounter(t)
+		x := mounted(t, m, d)
+		if err := os.Truncate(c.image, 0); err != nil {
+			t.Fatal(err)
+		}
+		os.ReadDir(x.Target)
+		detached(t, m, x)
 	}
 }
 

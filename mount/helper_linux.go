@@ -127,6 +127,9 @@ func ownScope(ctx context.Context, pid int) error {
 	return startScope(ctx, bus, pid)
 }
 
+// scopeName is the unit of the ntfs-3g process pid.
+func scopeName(pid int) string { return fmt.Sprintf("usbagent-ntfs-3g-%d.scope", pid) }
+
 // property is an element of StartTransientUnit's a(sv).
 type property struct {
 	Name  string
@@ -135,7 +138,7 @@ type property struct {
 
 // startScope asks systemd for the scope and waits until the process is in it.
 func startScope(ctx context.Context, bus *dbus.Conn, pid int) error {
-	name := fmt.Sprintf("usbagent-ntfs-3g-%d.scope", pid)
+	name := scopeName(pid)
 	properties := []property{
 		{"Description", dbus.MakeVariant("ntfs-3g of a USB stick")},
 		{"PIDs", dbus.MakeVariant([]uint32{uint32(pid)})},
@@ -143,7 +146,7 @@ func startScope(ctx context.Context, bus *dbus.Conn, pid int) error {
 		{"MemoryMax", dbus.MakeVariant(uint64(MaxHelperMemory))},
 		{"TasksMax", dbus.MakeVariant(uint64(64))}, // Go's threads until exec
 	}
-	type auxiliary struct {
+	type auxiliary struct { // of a(sa(sv)): none
 		Name       string
 		Properties []property
 	}

@@ -4,7 +4,6 @@ package mount
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +29,9 @@ type Mount struct {
 	Label    string // as Superblock.Label: not made safe
 	FoldCase bool   // FAT, exFAT, NTFS: names differ not by case alone
 	Reused   bool   // found by Recover
+
+	// Warnings are what went less well than it should, for the log.
+	Warnings []string
 
 	m      *Mounter
 	made   bool // the directory is ours
@@ -93,14 +95,16 @@ func (m *Mounter) mount(ctx context.Context, d Device) (*Mount, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	tree, driver, h, err := m.tree(ctx, d, s)
-	if err != nil {
+	x := &Mount{Device: d, Type: s.Type, Label: s.Label, FoldCase: s.FoldCase(), m: m}
+	if s.Size > d.Size {
+		x.Warnings = append(x.Warnings, fmt.Sprintf("the file system has %d bytes, the device only %d: some files cannot be read", s.Size, d.Size))
+	}
+	if err := m.tree(ctx, x, s); err != nil {
 		return nil, err
 	}
-	x := &Mount{Device: d, Type: s.Type, Driver: driver, Label: s.Label, FoldCase: s.FoldCase(), m: m, helper: h, root: tree}
 	if err := x.settle(ctx, f); err != nil {
 		x.root.Close() // dissolves a mount that is attached nowhere
-		return nil, errors.Join(err, x.helper.end())
+		return nil, also(err, x.helper.end())
 	}
 	return x, nil
 }
@@ -145,7 +149,7 @@ func (x *Mount) settle(ctx context.Context, f *os.File) error {
 		err = attach(x.root, p.dir)
 	}
 	if err != nil {
-		return errors.Join(err, x.m.dropPoint(x))
+		return also(err, x.m.dropPoint(x))
 	}
 	if x.id, err = proveMount(x.Target, x.Device); err == nil {
 		err = checkDevice(f, x.Device)
@@ -154,7 +158,7 @@ func (x *Mount) settle(ctx context.Context, f *os.File) error {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return errors.Join(err, x.Detach())
+		return also(err, x.Detach())
 	}
 	return nil
 }

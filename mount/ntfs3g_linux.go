@@ -5,7 +5,6 @@ package mount
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,20 +29,21 @@ const confinedName = "confined-ntfs-3g"
 var ntfs3gPlaces = []string{"/usr/bin/ntfs-3g", "/bin/ntfs-3g", "/usr/sbin/ntfs-3g", "/sbin/ntfs-3g", "/usr/bin/lowntfs-3g", "/bin/lowntfs-3g"}
 
 // ntfs3gTree mounts NTFS through a confined ntfs-3g. The mount itself is made
-// here, with the kernel's API and our flags: see supervise.
-func (m *Mounter) ntfs3gTree(ctx context.Context, d Device) (*os.File, helper, error) {
+// here, with the kernel's API and our flags: see supervise. kernel is why the
+// kernel's own drivers did not do it; nil where there is none.
+func (m *Mounter) ntfs3gTree(ctx context.Context, x *Mount, kernel error) error {
 	program, err := m.ntfs3g()
 	if err != nil {
-		return nil, helper{}, err
+		return also(kernel, err)
 	}
 	options := fmt.Sprintf("ro,nosuid,nodev,no_detach,allow_other,uid=0,gid=0,fmask=%04o,dmask=%04o", m.o.Fmask, m.o.Dmask)
-	c, err := m.startConfined(ctx, program, d.Path, "ntfs-3g", "-o", options, jailDevice, jailTarget)
+	c, err := m.startConfined(ctx, program, x.Device.Path, "ntfs-3g", "-o", options, jailDevice, jailTarget)
 	if err != nil {
-		return nil, helper{}, fmt.Errorf("ntfs-3g: %w", err)
+		return also(kernel, fmt.Errorf("ntfs-3g: %w", err))
 	}
 	defer c.link.Close()
 	stop := context.AfterFunc(ctx, func() { c.cmd.Process.Kill() })
-	root, err := c.serve(d)
+	root, err := c.serve(x.Device)
 	if !stop() && err == nil {
 		root.Close()
 		err = ctx.Err()
@@ -51,9 +51,13 @@ func (m *Mounter) ntfs3gTree(ctx context.Context, d Device) (*os.File, helper, e
 	if err != nil {
 		c.cmd.Process.Kill()
 		<-c.exited
-		return nil, helper{}, fmt.Errorf("ntfs-3g: %w%s", err, c.words.quoted())
+		return also(kernel, fmt.Errorf("ntfs-3g: %w%s", err, c.words.quoted()))
 	}
-	return root, c.helper, nil
+	x.root, x.Driver, x.helper = root, "ntfs-3g", c.helper
+	if c.scope != nil {
+		x.Warnings = append(x.Warnings, fmt.Sprintf("ntfs-3g ends with the agent: %v", c.scope))
+	}
+	return nil
 }
 
 // ntfs3g finds the program.
@@ -77,6 +81,7 @@ type confined struct {
 	link   *os.File // to ConfinedMain, until it has become ntfs-3g
 	exited chan struct{}
 	words  *words
+	scope  error // why it has no scope of its own
 }
 
 // startConfined starts ConfinedMain with args, in a session, a mount namespace
@@ -103,7 +108,7 @@ func (m *Mounter) startConfined(ctx context.Context, args ...string) (*confined,
 		ours.Close()
 		return nil, err
 	}
-	ownScope(ctx, c.helper.PID)
+	c.scope = ownScope(ctx, c.helper.PID)
 	return c, nil
 }
 
@@ -166,7 +171,7 @@ func (c *confined) serve(d Device) (*os.File, error) {
 	}
 	listener, err := receiveFile(c.link)
 	if err != nil {
-		return nil, errors.Join(errors.New("it could not be confined"), err)
+		return nil, fmt.Errorf("it could not be confined: %w", err)
 	}
 	defer listener.Close() // what is trapped from then on fails with ENOSYS
 	root, err := supervise(listener, c.helper.PID, d)

@@ -170,5 +170,5 @@ func (m *Mounter) dropPoint(x *Mount) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.reserved, x.Target)
-	return errors.Join(err, m.forget(x.Target))
+	return also(err, m.forget(x.Target))
 }

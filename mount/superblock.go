@@ -30,7 +30,7 @@ type Superblock struct {
 	Version string // FAT12, FAT16, FAT32; else the revision, as "1.0"
 	Label   string // valid UTF-8 as stored, not made safe for a path or a terminal
 	UUID    string // as blkid writes it
-	Size    int64  // bytes the file system says it covers
+	Size    int64  // bytes the file system says it covers; more than the device has where FAT, exFAT or NTFS was cut short, which their drivers do not mind
 
 	NeedsRecovery   bool   // ext3, ext4: the journal has to be replayed; NTFS, FAT, exFAT: marked dirty
 	ExternalJournal bool   // ext3, ext4: the journal lies on another device
@@ -66,6 +66,17 @@ func (e *ProbeError) Error() string { return e.Type + ": " + e.Message }
 
 func broken(fstype, format string, args ...any) error {
 	return &ProbeError{Type: fstype, Message: fmt.Sprintf(format, args...)}
+}
+
+// also is err with what went wrong beside it, on one line.
+func also(err, more error) error {
+	if err == nil {
+		return more
+	}
+	if more == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %w", err, more)
 }
 
 // errAbsent is what one kind's probe returns where its magic is missing.

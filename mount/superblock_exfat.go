@@ -34,9 +34,6 @@ func probeExFAT(p *prober) (Superblock, error) {
 	if err != nil {
 		return Superblock{}, broken("exfat", "damaged: %v", err)
 	}
-	if x.size > p.size {
-		return Superblock{}, broken("exfat", "cut short: the file system has %d bytes, the device %d", x.size, p.size)
-	}
 	if err := x.checksum(p); err != nil {
 		return Superblock{}, err
 	}

@@ -49,9 +49,6 @@ func probeFAT(p *prober) (Superblock, error) {
 		return Superblock{}, errAbsent
 	}
 	s := Superblock{Type: "vfat", Version: fmt.Sprintf("FAT%d", f.bits), Size: f.sectors * f.sector}
-	if s.Size > p.size {
-		return Superblock{}, broken("vfat", "cut short: the file system has %d bytes, the device %d", s.Size, p.size)
-	}
 	ext := b[0x24:] // the extended part: drive, state, signature, serial, label, type
 	if f.bits == 32 {
 		ext = b[0x40:]

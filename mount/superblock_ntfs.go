@@ -33,9 +33,6 @@ func probeNTFS(p *prober) (Superblock, error) {
 	if err != nil {
 		return Superblock{}, broken("ntfs", "damaged: %v", err)
 	}
-	if n.size > p.size {
-		return Superblock{}, broken("ntfs", "cut short: the file system has %d bytes, the device %d", n.size, p.size)
-	}
 	if _, err := n.load(p, 0); err != nil { // the MFT describes itself in its first record
 		return Superblock{}, err
 	}

@@ -86,33 +86,30 @@ func fatAttempts(with func(string, []option, ...option) attempt, owner []option)
 	return list
 }
 
-// tree mounts the file system of d without attaching it anywhere yet, and
-// returns the handle of its root.
-func (m *Mounter) tree(ctx context.Context, d Device, s Superblock) (*os.File, string, helper, error) {
+// tree mounts the file system of x without attaching it anywhere yet: it sets
+// the handle of its root, and what mounted it.
+func (m *Mounter) tree(ctx context.Context, x *Mount, s Superblock) error {
 	var failed error
-	for _, a := range m.attempts(d, s) {
-		root, err := kernelTree(d, a)
+	for _, a := range m.attempts(x.Device, s) {
+		root, err := kernelTree(x.Device, a)
 		if err == nil {
-			return root, a.driver, helper{}, nil
+			x.root, x.Driver = root, a.driver
+			return nil
 		}
 		if deviceGone(err) {
-			return nil, "", helper{}, err
+			return err
 		}
 		if !errors.Is(err, ErrNoDriver) && failed == nil {
 			failed = err
 		}
 	}
 	if s.Type == "ntfs" {
-		root, h, err := m.ntfs3gTree(ctx, d)
-		if err == nil {
-			return root, "ntfs-3g", h, nil
-		}
-		return nil, "", helper{}, errors.Join(failed, err)
+		return m.ntfs3gTree(ctx, x, failed)
 	}
 	if failed == nil {
 		failed = fmt.Errorf("%w: the kernel does not know %s", ErrNoDriver, s.Type)
 	}
-	return nil, "", helper{}, failed
+	return failed
 }
 
 // deviceGone reports whether another driver would fare no better.
@@ -136,7 +133,11 @@ func kernelTree(d Device, a attempt) (*os.File, error) {
 	}
 	defer unix.Close(fs)
 	if err := configure(fs, d, a.options); err != nil {
-		return nil, fmt.Errorf("file system %s: %w%s", a.driver, err, complaints(fs))
+		words := complaints(fs)
+		if words == "" && errors.Is(err, unix.EINVAL) {
+			words = " (damaged, or the kernel lacks what it needs; the kernel's log says more)"
+		}
+		return nil, fmt.Errorf("file system %s: %w%s", a.driver, err, words)
 	}
 	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
 	if err != nil {
