@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"usbagent/test/need"
 )
 
@@ -143,23 +141,12 @@ func (b *Bench) Reboot() (slot string, err error) {
 	return b.Primary(), b.StartService(b.Primary())
 }
 
-// unmount takes away what a killed service left mounted.
-func (b *Bench) unmount() {
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(mounts)) {
-		fields := strings.Fields(line)
-		if len(fields) > 1 && strings.HasPrefix(fields[1], filepath.Join(b.Dir, "mount")+"/") {
-			unix.Unmount(fields[1], unix.MNT_DETACH)
-		}
-	}
-}
-
 // Stop ends the service, and the bus where it is the bench's own.
 func (b *Bench) Stop() {
 	if b.rauc != nil {
 		b.rauc.stop()
 	}
-	b.unmount()
+	b.tidy()
 	if b.ownBus && b.Bus != nil {
 		b.Bus.Stop()
 	}
