@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"usbagent/internal/detach"
 )
 
 // MaxUnmounts bounds how many mounts Detach takes from one mount point.
@@ -16,8 +18,9 @@ const MaxUnmounts = 256
 
 // Detach takes the mount away, with everything that is mounted on it or below
 // it, removes the directory if Mount made it (an empty one that was there
-// before stays), and ends the ntfs-3g that served it. What nobody uses is
-// unmounted cleanly; what is in use is detached and ends with its last user.
+// before stays, unless the mount is in use), and ends the ntfs-3g that served
+// it. What nobody uses is unmounted cleanly; what is in use is detached as a
+// whole and ends with its last user.
 //
 // It works when the device is gone, and may be called again: after a success
 // it does nothing, after an error it tries anew. It may block as long as the
@@ -52,7 +55,7 @@ func (x *Mount) unmount() error {
 		if !x.among(infos) {
 			return nil
 		}
-		if err := unmountTop(x.Target, infos); err != nil {
+		if err := unmountAll(x.Target, len(infos) == 1); err != nil {
 			return err
 		}
 	}
@@ -69,20 +72,25 @@ func (x *Mount) among(infos []*mountinfo.Info) bool {
 	return false
 }
 
-// unmountTop takes away the newest mount of infos; where that is busy, all
-// that lies on target.
-func unmountTop(target string, infos []*mountinfo.Info) error {
-	last := infos[len(infos)-1].Mountpoint
-	err := unix.Unmount(last, unix.UMOUNT_NOFOLLOW)
+// unmountAll takes away what lies on target: cleanly where that is one mount
+// that nobody uses. Otherwise a script may run there, and the copy that covers
+// its name on the stick must stay with it (package detach).
+func unmountAll(target string, single bool) error {
+	err := error(unix.EBUSY)
+	if single {
+		err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
+	}
 	if errors.Is(err, unix.EBUSY) {
-		last = target
+		if detach.Connected(target) == nil {
+			return nil
+		}
 		err = unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 		return nil // somebody else was quicker: look again
 	}
 	if err != nil {
-		return fmt.Errorf("unmount %s: %w", last, err)
+		return fmt.Errorf("unmount %s: %w", target, err)
 	}
 	return nil
 }
