@@ -112,12 +112,13 @@ type Image struct {
 	Name       string    `json:"name"`
 	Version    string    `json:"version"`
 	Compatible string    `json:"compatible"`
-	Slot       string    `json:"slot"`
+	Path       string    `json:"path"` // where the installer read it
+	Slot       string    `json:"slot"` // that boots next with it; several are separated by ", "
 	BootID     string    `json:"boot_id"`
 	DiskSeq    uint64    `json:"diskseq"`
 	Started    time.Time `json:"started"`
 	Ended      time.Time `json:"ended,omitzero"`
-	Result     string    `json:"result"` // "started", "installed", "failed", "fell-back"
+	Result     string    `json:"result"` // "started", "installed", "arrived", "failed", "fell-back"
 	Reason     string    `json:"reason,omitempty"`
 }
 
@@ -258,11 +259,11 @@ func (l *Ledger) ImageStarted(i Image) error {
 	return add(l, &l.images, i)
 }
 
-// ImageEnded stores what became of the newest image with this id. An id that
-// is not in the ledger is fs.ErrNotExist.
-func (l *Ledger) ImageEnded(id, result, reason string) error {
+// ImageEnded stores what became of the newest image with this id, and the slot
+// it lies in. An id that is not in the ledger is fs.ErrNotExist.
+func (l *Ledger) ImageEnded(id, result, slot, reason string) error {
 	return amend(l, &l.images, id, func(i *Image) (string, func()) {
-		return i.ID, func() { i.Ended, i.Result, i.Reason = time.Now(), result, reason }
+		return i.ID, func() { i.Ended, i.Result, i.Slot, i.Reason = time.Now(), result, slot, reason }
 	})
 }
 

@@ -106,7 +106,7 @@ func TestImagesAndKeyrings(t *testing.T) {
 	l := open(t, dir, "boot-1")
 	l.ImageStarted(Image{ID: "x", Name: "old"})
 	l.ImageStarted(Image{ID: "x", Name: "new"})
-	if err := l.ImageEnded("x", "fell-back", "why"); err != nil {
+	if err := l.ImageEnded("x", "fell-back", "rootfs.1", "why"); err != nil {
 		t.Fatal(err)
 	}
 	k := Keyring{Time: noon, Action: "rotate", Before: []string{"aa"}, After: []string{"bb", "cc"}, Signer: "CN=x"}

@@ -282,6 +282,6 @@ func (s *Script) bound() {
 }
 
 func (i *Image) bound() {
-	cutAll(&i.ID, &i.Name, &i.Version, &i.Compatible, &i.Slot, &i.BootID, &i.Result, &i.Reason)
+	cutAll(&i.ID, &i.Name, &i.Version, &i.Compatible, &i.Path, &i.Slot, &i.BootID, &i.Result, &i.Reason)
 	clean(&i.Started, &i.Ended)
 }
