@@ -40,6 +40,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run does what the arguments ask for and returns the exit status.
 func run(args []string) int {
+	if status, ok := hidden(args); ok {
+		return status
+	}
 	parser, err := kong.New(new(commands), options()...)
 	if err != nil {
 		return fail("usbagent", err)

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"usbagent/autorun"
+	"usbagent/config"
+	"usbagent/executedlist"
+	"usbagent/installer"
+	"usbagent/keyring"
+	"usbagent/led"
+	"usbagent/ledger"
+	"usbagent/mount"
+	"usbagent/netlink"
+)
+
+// Named times of the daemon.
+const (
+	// BootWindow is how long after the start of the kernel a stick that is
+	// first seen counts as having been there at boot.
+	BootWindow = 120 * time.Second
+	// BootWait is how long a script or an image of a stick that was there at
+	// boot waits for the boot to finish.
+	BootWait = 10 * time.Minute
+	// StopTimeout is how long a stopping daemon waits for what it cannot
+	// interrupt before it leaves it behind.
+	StopTimeout = 3 * time.Second
+	// ArrivalGrace is how long a stick that is ready lets one that came before
+	// it, and is still being read, go first.
+	ArrivalGrace = 5 * time.Second
+	// DetachWait is how long a new stick waits for the mounts of a pulled one
+	// to be gone, so that it is mounted where the first was.
+	DetachWait = 5 * time.Second
+	// PartitionWait is how long partitions that the partition table promises
+	// may take to appear.
+	PartitionWait = 5 * time.Second
+	// minScriptBudget, twice, is the least memory in bytes for scripts that
+	// were read and wait for their turn.
+	minScriptBudget = 1 << 20
+	// MaxAbandoned is the number of devices that may hang in the kernel at a
+	// time before further sticks are refused.
+	MaxAbandoned = 64
+)
+
+// Light shows the state; led.LED is one.
+type Light interface{ Show(led.Pattern) }
+
+// Scripts runs verified scripts; autorun.Runner is one.
+type Scripts interface {
+	Start(context.Context, autorun.Request) (*autorun.Run, error)
+	Adopt(context.Context) (*autorun.Run, error)
+}
+
+// Machine is the system as a whole; installer.Machine is one.
+type Machine interface {
+	BootFinished(context.Context) error
+	ShuttingDown(context.Context) bool
+	Reboot(context.Context) error
+}
+
+// Options is what a daemon, or a single pass over a directory, works with. The
+// caller owns everything in it and closes what needs closing after Run.
+type Options struct {
+	Config   config.Config
+	Problems []config.Problem // of the configuration, for status.json
+	Version  string
+	BootID   string
+	Log      *zap.Logger
+	Ledger   *ledger.Ledger // nil where the state directory cannot be used
+	StateDir string
+	RAUCConf string // RAUC's system.conf, "" for the usual one
+	RunDir   string
+	Light    Light
+	Scripts  Scripts
+	Images   installer.Backend
+	Machine  Machine
+	// LoopFiles, where set, restricts loop devices to those whose backing file
+	// begins like this: benches and tests share a machine.
+	LoopFiles string
+	// Ready is called once events are being received and nothing has been
+	// touched yet. Alive, where set, is called every AliveEvery from the main loop.
+	Ready      func()
+	Alive      func()
+	AliveEvery time.Duration
+}
+
+// Agent is the daemon. One goroutine owns the devices, one works through the
+// effects; what both and the readers of status.json see is guarded by mu.
+type Agent struct {
+	Options
+	rules   Rules
+	store   *keyring.Store
+	list    *executedlist.List
+	mounter *mount.Mounter
+	reused  leftovers // guarded by mu
+
+	mu        sync.Mutex
+	sticks    []*stick // plugged in, order of arrival
+	arrivals  uint64
+	wake      chan struct{} // a stick became ready, or was pulled
+	opened    chan string   // disks that were opened to look for a medium
+	done      chan struct{} // closed when the loop has ended
+	adopted   chan struct{} // closed when nothing of an earlier run is left to wait for
+	running   *stick        // whose script runs
+	busy      string        // what the effects are at, for those who wait
+	busyWith  *stick
+	leaving   bool      // the agent stops and running goes on
+	scripts   *budget   // memory of scripts that were read and wait
+	hung      int       // devices abandoned and not yet returned
+	progress  *Progress // of an installation
+	rebooting bool
+
+	detaching sync.WaitGroup
+	status    *statusFile
+}
+
+// New makes an agent; nothing is touched before Run or Process.
+func New(o Options) *Agent {
+	return &Agent{
+		Options: o,
+		rules:   NewRules(o.Config),
+		store:   keyring.Open(o.Config.Keyring.Path),
+		list:    executedlist.Open(o.Config.Autorun.ExecutedList, o.Config.Autorun.AllowVolatileList),
+		wake:    make(chan struct{}, 1),
+		adopted: make(chan struct{}),
+		opened:  make(chan string),
+		done:    make(chan struct{}),
+		scripts: newBudget(2 * max(o.Config.Autorun.MaxSize, minScriptBudget)),
+		status:  newStatusFile(o.Config.Status.Path),
+	}
+}
+
+// Run is the daemon. It blocks until ctx ends and then returns nil within a
+// few seconds: the mounts are undone but for one that a running script uses,
+// and the LED is left for the caller to switch off. It returns an error only
+// where it could not start.
+func (a *Agent) Run(ctx context.Context) error {
+	source, err := netlink.Listen(netlink.Options{})
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	if err := a.openMounter(); err != nil {
+		return err
+	}
+	a.start()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var workers sync.WaitGroup
+	hints := make(chan netlink.Hint)
+	workers.Go(func() { a.listen(ctx, source, hints) })
+	workers.Go(func() { a.work(ctx) })
+	workers.Go(func() { a.status.follow(ctx, a.Log) })
+	workers.Go(func() { a.settleImages(ctx) })
+	a.loop(ctx, hints)
+	close(a.done)
+	cancel()
+	a.stop(&workers)
+	return nil
+}
+
+// start mends what an earlier tool or run left and tells the world.
+func (a *Agent) start() {
+	a.mendKeyring()
+	a.compareKeyring()
+	a.Light.Show(led.Pattern{Kind: led.Off})
+	a.publish()
+	if a.Ready != nil {
+		a.Ready()
+	}
+}
+
+func (a *Agent) openMounter() error {
+	c := a.Config.Mount
+	m, err := mount.New(mount.Options{
+		Root: c.Root, Fmask: c.Fmask, Dmask: c.Dmask, Filesystems: c.Filesystems, RunDir: a.RunDir,
+	})
+	if err != nil {
+		return err
+	}
+	a.mounter = m
+	reused, err := m.Recover(a.stillThere)
+	if err != nil {
+		a.Log.Warn("mounts of an earlier run could not all be cleaned up", zap.Error(err))
+	}
+	a.reused = reused
+	for _, x := range reused {
+		a.Log.Info("mount of an earlier run taken over", zap.String("device", x.Device.Name), zap.String("mountpoint", Show(x.Target)))
+	}
+	return nil
+}
+
+// listen passes the hints of the kernel on.
+func (a *Agent) listen(ctx context.Context, source *netlink.Source, hints chan<- netlink.Hint) {
+	for {
+		hint, err := source.Next(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			a.Log.Error("uevents cannot be received, looking at all devices again", zap.Error(err))
+			hint = netlink.Hint{Lost: true}
+			if !sleep(ctx, time.Second) {
+				return
+			}
+		}
+		select {
+		case hints <- hint:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// loop owns the devices: whatever an event says, sysfs is looked at again.
+func (a *Agent) loop(ctx context.Context, hints <-chan netlink.Hint) {
+	var alive <-chan time.Time
+	if a.Alive != nil && a.AliveEvery > 0 {
+		ticker := time.NewTicker(a.AliveEvery)
+		defer ticker.Stop()
+		alive = ticker.C
+	}
+	a.scan()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-alive:
+			a.Alive()
+		case hint := <-hints:
+			if hint.Lost {
+				a.Log.Warn("uevents were lost, looking at all devices again")
+				a.scan()
+				continue
+			}
+			for _, name := range hint.Disks {
+				a.refresh(name, true)
+			}
+		case name := <-a.opened:
+			a.refresh(name, false)
+		}
+	}
+}
+
+// scan compares all disks with what is known.
+func (a *Agent) scan() {
+	disks, err := netlink.Scan("", a.Config.Devices.Allow)
+	if err != nil {
+		a.Log.Error("block devices cannot be listed", zap.Error(err))
+		return
+	}
+	there := make(map[string]bool)
+	for _, d := range disks {
+		there[d.Name] = true
+		a.see(d, true)
+	}
+	for _, s := range a.plugged() {
+		if !there[s.disk.Name] {
+			a.remove(s)
+		}
+	}
+}
+
+// refresh compares one disk with what is known. look is whether a disk that
+// seems to have no medium is opened to make sure.
+func (a *Agent) refresh(name string, look bool) {
+	disk, present, err := netlink.Refresh("", name, a.Config.Devices.Allow)
+	if err != nil {
+		a.Log.Warn("block device cannot be looked at", zap.String("device", name), zap.Error(err))
+	}
+	if present && err == nil {
+		a.see(disk, look)
+		return
+	}
+	for _, s := range a.plugged() {
+		if s.disk.Name == name {
+			a.remove(s)
+		}
+	}
+}
+
+// see takes note of a disk that is there. The same device number and DISKSEQ
+// is the same insertion, whatever the kernel or udevadm repeats.
+func (a *Agent) see(disk netlink.Disk, look bool) {
+	if disk.Bus == netlink.BusLoop && !strings.HasPrefix(disk.LoopFile, a.LoopFiles) {
+		return
+	}
+	for _, s := range a.plugged() {
+		if s.disk.Name != disk.Name {
+			continue
+		}
+		if s.same(disk) {
+			return
+		}
+		a.remove(s)
+	}
+	if err := netlink.EnablePolling("", disk); err != nil {
+		a.Log.Warn("a medium inserted later may not be noticed", zap.String("device", disk.Name), zap.Error(err))
+	}
+	switch {
+	case disk.Size > 0:
+		a.insert(disk)
+	case look:
+		go a.lookForMedium(disk)
+	}
+}
+
+// lookForMedium opens a disk, without which the kernel does not learn the
+// size and the partitions of a medium that was inserted later.
+func (a *Agent) lookForMedium(disk netlink.Disk) {
+	f, err := os.Open(disk.Node())
+	if err != nil {
+		return // a reader without a medium is no stick
+	}
+	f.Close()
+	select {
+	case a.opened <- disk.Name:
+	case <-a.done:
+	}
+}
+
+// stop ends the workers and undoes the mounts, as far as StopTimeout allows.
+func (a *Agent) stop(workers *sync.WaitGroup) {
+	ended := make(chan struct{})
+	go func() { workers.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(StopTimeout):
+		a.Log.Warn("something does not answer and is left behind")
+	}
+	undone := make(chan struct{})
+	go func() {
+		for _, s := range a.plugged() {
+			a.mu.Lock()
+			keep := s == a.running
+			a.mu.Unlock()
+			s.cancel(errStopped)
+			if !keep {
+				a.detach(s)
+			}
+		}
+		a.detaching.Wait()
+		close(undone)
+	}()
+	select {
+	case <-undone:
+	case <-time.After(StopTimeout / 2):
+		a.Log.Warn("not everything could be unmounted in time")
+	}
+}
+
+var (
+	errStopped = errors.New("the agent was stopped")
+	errPulled  = errors.New("the stick was pulled")
+)
+
+// plugged returns the sticks that are in, in order of arrival.
+func (a *Agent) plugged() []*stick {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]*stick(nil), a.sticks...)
+}
+
+// sleep waits and reports whether ctx has not ended meanwhile.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// describe names a stick in messages.
+func (s *stick) describe() string {
+	if s.entry.Label == "" {
+		return s.disk.Name
+	}
+	return fmt.Sprintf("%s (%s)", s.disk.Name, Show(s.entry.Label))
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestStickWithNothingToDo(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	s, device := b.run("EMPTY", files{"readme.txt": "nothing for us\n"})
+	b.expect(s, "mount", "done", "ext4")
+	if s.Label != "EMPTY" || s.Filesystem != "ext4" || s.Mountpoint != filepath.Join(b.dir, "media/EMPTY") || s.Code != 0 {
+		t.Errorf("status: %+v", s)
+	}
+	if got := read(t, filepath.Join(s.Mountpoint, "readme.txt")); got != "nothing for us\n" {
+		t.Errorf("the mount shows %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(s.Mountpoint, "x"), nil, 0o644); err == nil {
+		t.Error("the mount can be written")
+	}
+	b.wait("the LED to be off", func() bool { return b.led() == "off" })
+	b.pull(device)
+	b.wait("the mount point to be gone", func() bool {
+		_, err := os.Stat(s.Mountpoint)
+		return os.IsNotExist(err)
+	})
+	if !strings.Contains(b.logText(), "stick pulled") {
+		t.Error("the log does not tell of the pull")
+	}
+}
+
+// keyringStick is a stick that brings the customer's keyring, signed by the vendor.
+func (b *bench) keyringFiles() files {
+	return files{"fwupdate-keyring.pem": read(b.t, customer.Keyring)}.sign(b, "fwupdate-keyring.pem", vendor)
+}
+
+func TestRotationThenScriptOnOneStick(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	out := filepath.Join(b.dir, "out")
+	f := b.keyringFiles()
+	f["autorun.sh"] = "#!/bin/sh\necho ran >>" + out + "\npwd >>" + out + "\necho \"$0\" >>" + out + "\n"
+	f.sign(b, "autorun.sh", customer)
+	s, device := b.run("ALL", f)
+	b.expect(s, "keyring", "done", "signed by")
+	b.expect(s, "autorun", "done", "exit status 0")
+	if got, want := read(t, b.keyringPath()), read(t, customer.Keyring); got != want {
+		t.Error("the installed keyring is not the customer's, byte for byte")
+	}
+	if got := read(t, filepath.Join(b.dir, "etc/rauc/vendor.pem")); got != read(t, vendor.Keyring) {
+		t.Error("the target of the link was changed")
+	}
+	if want := "ran\n" + s.Mountpoint + "\nautorun.sh\n"; read(t, out) != want {
+		t.Errorf("script wrote %q, want %q", read(t, out), want)
+	}
+	b.pull(device)
+
+	s, device = b.run("AGAIN", f)
+	b.expect(s, "keyring", "skipped", "already installed")
+	b.expect(s, "autorun", "skipped", "already executed")
+	if s.Code != 0 || strings.Count(read(t, out), "ran\n") != 1 {
+		t.Errorf("second plug: code %d, script wrote %q", s.Code, read(t, out))
+	}
+	b.pull(device)
+}
+
+func TestTamperedScriptIsRefused(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	out := filepath.Join(b.dir, "out")
+	f := files{"autorun.sh": "#!/bin/sh\necho signed >>" + out + "\n"}.sign(b, "autorun.sh", vendor)
+	f["autorun.sh"] = strings.Replace(f["autorun.sh"], "signed", "forged", 1)
+	s, device := b.run("FORGED", f)
+	b.expect(s, "autorun", "refused", "")
+	if s.Code != 4 {
+		t.Errorf("failure code %d, want 4", s.Code)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("the tampered script ran")
+	}
+	b.wait("the LED to flash", func() bool { return b.led() == "on" })
+	b.pull(device)
+	b.wait("the LED to be off", func() bool { return b.led() == "off" })
+}
+
+func TestStopWithinFiveSeconds(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	s, device := b.run("STAY", files{})
+	if took := b.stop(syscall.SIGTERM); took > 5*time.Second {
+		t.Errorf("the daemon took %v to end", took)
+	}
+	if _, err := os.Stat(s.Mountpoint); !os.IsNotExist(err) {
+		t.Errorf("mount point is left: %v", err)
+	}
+	if b.led() != "off" {
+		t.Error("the LED is left on")
+	}
+	b.start()
+	if again := b.finished(0); again.Started != s.Started {
+		t.Errorf("the stick was processed again: %+v", again)
+	}
+	b.wait("the stick to be mounted again", func() bool { return b.mounted(device) })
+	b.pull(device)
+}
+
+func TestSecondDaemonRefuses(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	program, _ := usbagent()
+	cmd := command(program, append([]string{"run", "--config", b.configFile()}, b.flags...)...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "another usbagent runs") {
+		t.Errorf("second daemon: %v: %s", err, out)
+	}
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"usbagent/installer"
+	"usbagent/ledger"
+)
+
+// The fates of an image in the ledger.
+const (
+	imageStarted   = "started"
+	imageInstalled = "installed" // and not seen running yet
+	imageArrived   = "arrived"   // the board ran it and was confirmed good
+	imageFellBack  = "fell-back" // the board booted another system instead
+	imageFailed    = "failed"
+)
+
+// imageStep offers the images of s to the installer, in the order of SPEC 2.6.
+// The first that installs ends the list, and the board restarts.
+func (a *Agent) imageStep(ctx context.Context, s *stick) {
+	var misfits []ledger.Step
+	fits := false
+	for _, v := range s.volumes {
+		if v.found.tooMany {
+			i := image{volume: v, name: "*" + ImageSuffix}
+			a.report(s, i.result(Refused, "more than %d images; none of them is installed", MaxImages), CodeImage)
+			continue
+		}
+		for _, name := range v.found.images {
+			if a.over(ctx, s) {
+				return
+			}
+			i := &image{volume: v, name: name}
+			step, action := a.offerImage(ctx, s, i)
+			switch {
+			case action == installer.Mismatch:
+				misfits = append(misfits, step)
+				continue
+			case ctx.Err() != nil:
+				return
+			}
+			fits = true
+			a.report(s, step, failure(step, CodeImage))
+			if action == installer.Install && step.Result == Done {
+				a.reboot(ctx, s)
+				return
+			}
+		}
+	}
+	for _, step := range misfits {
+		code := CodeImage
+		if fits {
+			code = 0
+		}
+		a.report(s, step, code)
+	}
+}
+
+// offerImage decides about one image and installs it where that is the decision.
+func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step, installer.Action) {
+	if a.Images.Name() == "none" {
+		return i.result(Skipped, `switched off (installer.backend = "none")`), installer.Skip
+	}
+	if err := a.openImage(s, i); err != nil {
+		return i.result(Refused, "%v", plain(err)), installer.Refuse
+	}
+	defer i.file.Close()
+	if err := a.identify(i); err != nil {
+		return i.result(Refused, "%v", err), installer.Refuse
+	}
+	if s.atBoot {
+		if !a.ready(ctx, s) {
+			return i.result(Skipped, "the agent was stopped"), installer.Skip
+		}
+	}
+	if step, action, ok := a.early(ctx, s, i); !ok {
+		return step, action
+	}
+	path, options, remove, err := a.place(s, i)
+	if err != nil {
+		result := Failed
+		if errors.Is(err, installer.ErrChanged) {
+			result = Refused
+		}
+		return i.result(result, "%v", err), installer.Refuse
+	}
+	defer remove()
+	if !i.known {
+		if i.info, err = a.Images.Inspect(ctx, path); err != nil {
+			return i.result(Refused, "%v", err), installer.Refuse
+		}
+		i.known = true
+	}
+	return a.install(ctx, s, i, path, options)
+}
+
+// openImage opens the file and reads what identifies a bundle; for other
+// installers that is the whole file, once it is copied.
+func (a *Agent) openImage(s *stick, i *image) error {
+	opened := *i
+	err := a.abandonable(s, ReadStall, func(func()) error {
+		if a.Images.Name() == "rauc" {
+			return opened.openAt()
+		}
+		f, err := i.volume.open(i.name)
+		if err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return err
+		}
+		opened.file, opened.size = f, info.Size()
+		return nil
+	})
+	if err == nil {
+		*i = opened
+	}
+	return err
+}
+
+// identify checks the signature of a RAUC bundle against the keyring, as far
+// as that goes without reading its content, and looks up its past.
+func (a *Agent) identify(i *image) error {
+	if i.trailer.CMS == nil {
+		return nil // another installer's format; known by the hash of its copy
+	}
+	sum := sha256.Sum256(i.trailer.CMS)
+	i.id = hex.EncodeToString(sum[:])
+	i.past, _ = a.Ledger.ImageByID(i.id)
+	installed, err := a.store.Installed()
+	if err != nil {
+		return fmt.Errorf("the installed keyring cannot be used: %w", err)
+	}
+	i.bundle, i.info, i.known, err = a.rules.examineBundle(installed, i.trailer.CMS)
+	return err
+}
+
+// early decides what can be decided before anything is copied. ok means that
+// the image is to be installed as far as is known by now.
+func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step, action installer.Action, ok bool) {
+	at := a.situation(s, i)
+	info := i.info
+	if !i.known {
+		if !at.AtBoot || !at.Installed {
+			return step, installer.Install, true
+		}
+		info.Compatible = i.past.Compatible
+	}
+	system, err := a.Images.System(ctx)
+	if err != nil {
+		if errors.Is(err, installer.ErrBusy) {
+			return step, installer.Install, true // looked at again when it is idle
+		}
+		return i.result(Failed, "%v", err), installer.Refuse, false
+	}
+	if info.Compatible == "" {
+		info.Compatible = system.Compatible
+	}
+	d := installer.Decide(info, system, at)
+	return i.decided(d), d.Action, d.Action == installer.Install
+}
+
+// decided makes the step of a decision against installing.
+func (i *image) decided(d installer.Decision) ledger.Step {
+	result := Skipped
+	if d.Action == installer.Refuse {
+		result = Refused
+	}
+	return i.result(result, "%s", d.Reason)
+}
+
+// situation is what the ledger and the time of plugging say about an image.
+func (a *Agent) situation(s *stick, i *image) installer.Situation {
+	at := installer.Situation{AtBoot: s.atBoot}
+	switch i.past.Result {
+	case imageInstalled, imageFellBack:
+		at.Installed = true
+	case imageArrived:
+		at.Installed, at.Arrived = true, true
+	}
+	for _, past := range a.Ledger.Images() {
+		if past.BootID == a.BootID && past.Result == imageInstalled {
+			at.Waiting = past.Slot
+		}
+	}
+	return at
+}
+
+// ready waits until the running system is confirmed good.
+func (a *Agent) ready(ctx context.Context, s *stick) bool {
+	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
+	err := a.Images.WaitReady(ctx)
+	a.change(s, func() { s.entry.Waiting = "" })
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("the running system is not confirmed good", zap.Error(err))
+	}
+	return ctx.Err() == nil
+}
+
+// place puts the image where the device cannot change it any more, or returns
+// its path on the stick where that makes no difference (SPEC 2.6).
+func (a *Agent) place(s *stick, i *image) (path string, o installer.InstallOptions, remove func(), err error) {
+	facts := installer.StageFacts{Direct: installer.Direct(a.Config.Installer.Direct), Format: i.info.Format}
+	facts.Conf, _ = installer.ReadSystemConf(a.RAUCConf)
+	facts.Location = location(i.file)
+	if i.bundle != nil && i.bundle.Manifest != nil {
+		sum := sha256.Sum256(i.bundle.Manifest)
+		o.ManifestHash = hex.EncodeToString(sum[:])
+		facts.Binds = a.Images.BindsManifest(s.ctx)
+	}
+	if !facts.Binds {
+		o.ManifestHash = ""
+	}
+	must, why := installer.MustStage(facts)
+	if !must {
+		s.log.Info("the installer reads the image from the stick", zap.String("file", Show(i.name)), zap.String("reason", why))
+		return filepath.Join(i.volume.target, i.name), o, func() {}, nil
+	}
+	s.log.Info("the image is copied first", zap.String("file", Show(i.name)), zap.String("size", Bytes(i.size)), zap.String("reason", why))
+	staged, err := installer.Stage(s.ctx, a.stageRequest(s, i))
+	if err != nil {
+		return "", o, nil, err
+	}
+	if i.id == "" {
+		i.id = hex.EncodeToString(staged.SHA256[:])
+		i.past, _ = a.Ledger.ImageByID(i.id)
+	}
+	remove = func() {
+		if err := staged.Remove(); err != nil {
+			s.log.Warn("private copy could not be removed", zap.Error(err))
+		}
+	}
+	return staged.Path, o, remove, nil
+}
+
+func (a *Agent) stageRequest(s *stick, i *image) installer.StageRequest {
+	r := installer.StageRequest{
+		Source: i.file, Size: i.size, Dir: a.stagingDir(), Trailer: i.trailer,
+		Progress: func(done, size int64) {
+			a.showProgress(int(done*100/max(size, 1)), "copying "+Show(i.name))
+		},
+	}
+	if i.bundle != nil && i.bundle.Manifest == nil {
+		r.Hash, r.Sum = i.bundle.Hash, i.bundle.Sum
+	}
+	return r
+}
+
+// stagingDir holds the private copies of images.
+func (a *Agent) stagingDir() string { return filepath.Join(a.StateDir, "staging") }
+
+// location tells what RAUC minds about the place of a file.
+func location(f *os.File) installer.Location {
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	l := installer.Location{}
+	if unix.Fstat(int(f.Fd()), &st) == nil {
+		l.UID, l.Mode = st.Uid, os.FileMode(st.Mode&0o7777)
+	}
+	if unix.Fstatfs(int(f.Fd()), &fs) == nil {
+		l.FUSE = uint32(fs.Type) == unix.FUSE_SUPER_MAGIC
+	}
+	return l
+}
+
+// install hands the image over, with its way through the ledger.
+func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action) {
+	begun := false
+	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o,
+		Progress: func(percent int, message string) {
+			if !begun {
+				begun = true
+				a.begin(s, i, path)
+			}
+			a.showProgress(percent, message)
+		}}
+	s.log.Info("image handed to the installer", zap.String("file", Show(i.name)), zap.String("version", Show(i.info.Version)),
+		zap.String("installer", a.Images.Name()))
+	if a.Images.Name() == "command" {
+		job.Progress(0, "installing "+Show(i.name))
+	}
+	res, err := installer.Run(ctx, a.Images, job)
+	defer a.showProgress(-1, "")
+	defer a.change(s, func() { s.light.Installing = false })
+	if ctx.Err() != nil {
+		return i.result(Skipped, "the agent was stopped; the installation goes on"), installer.Skip
+	}
+	switch {
+	case err != nil:
+		if begun {
+			a.record(a.Ledger.ImageEnded(i.id, imageFailed, "", err.Error()))
+		}
+		return i.result(Failed, "%v", err), installer.Install
+	case res.Decision.Action != installer.Install:
+		return i.decided(res.Decision), res.Decision.Action
+	}
+	if !begun {
+		a.begin(s, i, path)
+	}
+	slots := strings.Join(res.Slots, ", ")
+	a.record(a.Ledger.ImageEnded(i.id, imageInstalled, slots, ""))
+	return i.result(Done, "version %q installed%s", Show(i.info.Version), into(slots)), installer.Install
+}
+
+func into(slots string) string {
+	if slots == "" {
+		return ""
+	}
+	return " into " + slots
+}
+
+// begin is called when the installer has taken the image.
+func (a *Agent) begin(s *stick, i *image, path string) {
+	a.record(a.Ledger.ImageStarted(ledger.Image{
+		ID: i.id, Name: Show(i.name), Version: i.info.Version, Compatible: i.info.Compatible, Path: path,
+		BootID: a.BootID, DiskSeq: s.disk.DiskSeq, Started: time.Now(), Result: imageStarted,
+	}))
+	a.change(s, func() { s.light.Installing = true })
+}
+
+// showProgress puts an installation's progress into status.json; a negative
+// percentage takes it out.
+func (a *Agent) showProgress(percent int, message string) {
+	a.mu.Lock()
+	a.progress = nil
+	if percent >= 0 {
+		a.progress = &Progress{Percent: percent, Message: message}
+	}
+	a.mu.Unlock()
+	a.publish()
+}
+
+// reboot restarts the board into what was installed: everything written, the
+// stick unmounted, the LED on.
+func (a *Agent) reboot(ctx context.Context, s *stick) {
+	if !a.Config.Installer.Reboot {
+		s.log.Info("image installed; the restart is left to others (installer.reboot = false)")
+		return
+	}
+	a.mu.Lock()
+	a.rebooting = true
+	a.mu.Unlock()
+	a.finish(s)
+	unix.Sync()
+	a.detach(s)
+	a.detaching.Wait()
+	s.log.Info("image installed, restarting the board")
+	if err := a.Machine.Reboot(ctx); err != nil {
+		a.mu.Lock()
+		a.rebooting = false
+		a.mu.Unlock()
+		i := image{volume: &volume{device: s.disk.Name}}
+		a.report(s, i.result(Failed, "installed, but the board could not be restarted: %v", err), CodeImage)
+	}
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"usbagent/ledger"
+)
+
+// Status is the content of status.json (SPEC 6). Strings that come from a
+// stick are escaped and bounded; times are by the board's clock, which nobody
+// trusts.
+type Status struct {
+	State       string        `json:"state"` // idle, processing, installing, failed
+	Version     string        `json:"version"`
+	PID         int           `json:"pid,omitempty"`
+	Running     bool          `json:"running"` // false once the agent has ended properly
+	Busy        string        `json:"busy,omitempty"`
+	ConfigError string        `json:"config_error,omitempty"` // one mistake a line
+	Progress    *Progress     `json:"progress,omitempty"`     // of an installation
+	Updated     time.Time     `json:"updated"`
+	Sticks      []StickStatus `json:"sticks"` // newest last
+}
+
+// StickStatus is one stick in status.json: those of the past, and those that
+// are in.
+type StickStatus struct {
+	ledger.Stick
+	Present bool `json:"present"`
+}
+
+// Progress is how far an installation is.
+type Progress struct {
+	Percent int    `json:"percent"`
+	Message string `json:"message"`
+}
+
+// key tells the insertions apart.
+func key(s ledger.Stick) string {
+	return fmt.Sprint(s.BootID, s.DiskSeq, s.Device, s.Started.UnixNano())
+}
+
+// MaxStatusSize bounds the status.json that ReadStatus takes, in bytes.
+const MaxStatusSize = 16 << 20
+
+// ReadStatus reads a status.json.
+func ReadStatus(path string) (Status, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Status{}, err
+	}
+	defer f.Close()
+	var st Status
+	if err := json.NewDecoder(io.LimitReader(f, MaxStatusSize)).Decode(&st); err != nil {
+		return Status{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return st, nil
+}
+
+// write replaces path at one instant. It need not be durable: it lies on a
+// volatile file system and says nothing after a restart.
+func (st Status) write(path string) error {
+	st.PID, st.Updated = os.Getpid(), time.Now()
+	if st.Sticks == nil {
+		st.Sticks = []StickStatus{}
+	}
+	data, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	tmp := filepath.Join(filepath.Dir(path), ".status.json.new")
+	// The directory is the agent's own; a leftover of a crash is written over.
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// resolve keeps every lookup inside the directory: no link of any kind is
+// followed and no other mount entered (openat2(2), Linux 5.6).
+const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV
+
+// handle is a directory by its descriptor.
+type handle struct{ dir *os.File }
+
+// openDirectory takes the directory at path.
+func openDirectory(path string) (directory, error) {
+	f, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return handle{f}, nil
+}
+
+// duplicate takes the directory that dir is open on, with a descriptor of its
+// own, so that neither can close the other's.
+func duplicate(dir *os.File) (directory, error) {
+	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return handle{os.NewFile(uintptr(fd), dir.Name())}, nil
+}
+
+func (h handle) Close() error { return h.dir.Close() }
+
+func (h handle) names(add func(string) error) error {
+	fd, err := unix.Openat(int(h.dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), ".")
+	defer f.Close()
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			if err := add(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return plain(err)
+		}
+	}
+}
+
+// open looks at the type through a descriptor that opens nothing (O_PATH),
+// and only then opens the same file for reading.
+func (h handle) open(name string) (*os.File, error) {
+	path, err := h.beneath(name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, err
+	}
+	defer path.Close()
+	before, err := regular(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := h.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_NOCTTY)
+	if err != nil {
+		return nil, err
+	}
+	after, err := regular(f)
+	if err == nil && (before.Dev != after.Dev || before.Ino != after.Ino) {
+		err = errors.New("it was exchanged while it was opened")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (h handle) beneath(name string, flags uint64) (*os.File, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
+	fd, err := openat2(int(h.dir.Fd()), name, &how)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return nil, errors.New("it is a symbolic link, only regular files count")
+	case errors.Is(err, unix.EXDEV):
+		return nil, errors.New("something else is mounted over it")
+	case err != nil:
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// openat2 falls back, where the kernel lacks it, on openat(2): our names have
+// no slash, so O_NOFOLLOW and the device number checked by regular do the same.
+func openat2(dir int, name string, how *unix.OpenHow) (int, error) {
+	for {
+		fd, err := unix.Openat2(dir, name, how)
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
+			continue
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+			return openatSameDevice(dir, name, int(how.Flags))
+		}
+		return fd, err
+	}
+}
+
+func openatSameDevice(dir int, name string, flags int) (int, error) {
+	fd, err := unix.Openat(dir, name, flags|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return -1, err
+	}
+	var above, st unix.Stat_t
+	if err := errors.Join(unix.Fstat(dir, &above), unix.Fstat(fd, &st)); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if above.Dev != st.Dev {
+		unix.Close(fd)
+		return -1, unix.EXDEV
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		unix.Close(fd)
+		return -1, unix.ELOOP
+	}
+	return fd, nil
+}
+
+// regular returns what fstat(2) says of f, or an error that names its type
+// where it is no regular file.
+func regular(f *os.File) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return st, err
+	}
+	kinds := map[uint32]string{
+		unix.S_IFDIR: "a directory", unix.S_IFLNK: "a symbolic link", unix.S_IFIFO: "a FIFO",
+		unix.S_IFSOCK: "a socket", unix.S_IFBLK: "a block device", unix.S_IFCHR: "a character device",
+	}
+	kind := st.Mode & unix.S_IFMT
+	if kind == unix.S_IFREG {
+		return st, nil
+	}
+	name, ok := kinds[kind]
+	if !ok {
+		name = "of unknown type 0" + strconv.FormatUint(uint64(kind), 8)
+	}
+	return st, fmt.Errorf("it is %s, only regular files count", name)
+}
