@@ -115,6 +115,7 @@ func (s *Source) collect() {
 			s.pending.end(fmt.Errorf("wait for uevents: %w", err))
 			return
 		}
+		s.pending.count(func(c *Counters) { c.Wakeups++ })
 		if fds[1].Revents != 0 {
 			s.pending.end(ErrClosed)
 			return

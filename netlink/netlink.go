@@ -125,6 +125,7 @@ type Counters struct {
 	Forged    uint64 // not from the kernel
 	Truncated uint64 // longer than a uevent can be
 	Malformed uint64 // no uevent, or without a usable name
+	Wakeups   uint64 // times the socket's goroutine was woken
 	Overruns  uint64 // times the kernel dropped events since the queue was full
 }
 
