@@ -155,6 +155,9 @@ func (s *scanner) text(line string) error {
 	}
 	indent := len(line) - len(strings.TrimLeft(line, " "))
 	if indent == 0 {
+		if failure.MatchString(line) {
+			return nil // within a dump
+		}
 		s.section = sectionOf(line)
 		if s.section != none || single.MatchString(line) {
 			return nil
@@ -208,8 +211,11 @@ var (
 	label    = regexp.MustCompile(`^[A-Za-z0-9(][A-Za-z0-9 .,/()_'-]*:( .*)?$`)
 	nameLine = regexp.MustCompile(`^[A-Za-z0-9.-]+ *= ?.*$`)
 	hexLine  = regexp.MustCompile(`^[0-9A-Fa-f]{2}([: ][0-9A-Fa-f]{2})*:?$`)
-	phrase   = regexp.MustCompile(`^(Unable to load Public Key|No PSS parameter restrictions|No Revoked Certificates\.|<EMPTY>|INVALID PSS PARAMETERS)$`)
+	phrase   = regexp.MustCompile(`^(Validity|Version [0-9]+ \(0x[0-9a-f]+\)|Unable to load Public Key|No PSS parameter restrictions|No Revoked Certificates\.|<EMPTY>|INVALID PSS PARAMETERS)$`)
 	useLine  = regexp.MustCompile(`^[A-Z0-9][A-Za-z0-9 /.,-]*$`)
+
+	// failure is what a dump has where openssl could not print something.
+	failure = regexp.MustCompile(`^[0-9A-F]+:error:.*$`)
 
 	// chainLine is of s_client's chain.
 	chainLine = regexp.MustCompile(`^ ?[0-9]{1,3} s:|^ {2,4}[iav]:`)
@@ -227,7 +233,6 @@ var (
 		`Certificate chain`, `Server certificate`, `---`,
 		`[0-9]{1,4}: (Certificate|CRL)`, `Total found: [0-9]{1,4}`,
 		`No Trusted Uses\.`, `No Rejected Uses\.`, `Alias: .*`, `<No Alias>`, `Key Id: [0-9A-F:]+`,
-		`[0-9A-F]+:error:.*`, // of a key that openssl could not print
 	}, "|") + `)$`)
 )
 
