@@ -125,31 +125,19 @@ func (b *Board) begin(incoming string) error {
 // power starts one QEMU: from a saved state, or as the boot loader decides.
 func (b *Board) power(incoming string) error {
 	slot := "A"
-	if incoming == "" {
+	if incoming == "" && b.firmware.bootLoader {
 		var err error
 		if slot, err = bootLoader(b.card); err != nil {
 			return err
 		}
 	}
-	drive := b.cardDrive
-	if drive == "" {
-		drive = "format=raw,file=" + b.card
-	}
-	root := map[string]string{"A": "/dev/mmcblk0p1", "B": "/dev/mmcblk0p2"}[slot]
 	console := "file,id=console,append=on,path=" + b.consolePath()
 	if b.foreground {
-		console = "stdio,id=console,signal=off,logappend=on,logfile=" + b.consolePath()
+		console = "stdio,id=console,mux=on,signal=off,logappend=on,logfile=" + b.consolePath()
 	}
-	args := append([]string{
-		"-M", "mcimx6ul-evk", "-m", "512M", "-display", "none", "-monitor", "none",
-		"-kernel", b.firmware.Kernel, "-dtb", b.firmware.DeviceTree, "-initrd", b.firmware.Initramfs,
-		"-append", strings.TrimSpace("console=ttymxc0,115200 loglevel=6 panic=1 root=" + root + " rauc.slot=" + slot + " " + b.append),
-		"-drive", "if=sd,index=0," + drive,
-		"-drive", "if=sd,index=1,format=raw,snapshot=on,file=" + b.firmware.Base,
-		"-chardev", console, "-serial", "chardev:console", "-serial", "chardev:guest",
-	}, b.args...)
+	program, args := b.firmware.command(b, slot, console)
 	m, err := startMachine(b.dir, machineOptions{
-		program: "qemu-system-arm", args: args, incoming: incoming, paused: true, foreground: b.foreground,
+		program: program, args: append(args, b.args...), incoming: incoming, paused: true, foreground: b.foreground,
 	})
 	if err != nil {
 		return err
@@ -161,15 +149,40 @@ func (b *Board) power(incoming string) error {
 	b.mu.Unlock()
 	b.Log("board: slot %s starts, %d stick(s) in", slot, len(sticks))
 	for _, s := range sticks {
-		if err := s.attach(m); err != nil {
+		if err := s.attach(m, b.firmware.bus); err != nil {
 			return err
 		}
 	}
+	if b.firmware.ledRegister == 0 {
+		return m.run()
+	}
 	go b.LED.watch(context.Background(), func() (bool, error) {
-		word, err := m.led.word(ledRegister)
-		return word&ledBit != 0, err
+		word, err := m.led.word(b.firmware.ledRegister)
+		return word&b.firmware.ledBit != 0, err
 	})
 	return m.run()
+}
+
+// drive is how QEMU opens the card.
+func (b *Board) drive() string {
+	if b.cardDrive != "" {
+		return b.cardDrive
+	}
+	return "format=raw,file=" + b.card
+}
+
+// boardCommand starts the board from the slot, with the card and the base.
+func boardCommand(b *Board, slot, console string) (string, []string) {
+	root := map[string]string{"A": "/dev/mmcblk0p1", "B": "/dev/mmcblk0p2"}[slot]
+	fw := b.firmware
+	return "qemu-system-arm", []string{
+		"-M", "mcimx6ul-evk", "-m", "512M", "-display", "none", "-monitor", "none",
+		"-kernel", fw.Kernel, "-dtb", fw.DeviceTree, "-initrd", fw.Initramfs,
+		"-append", strings.TrimSpace("console=ttymxc0,115200 loglevel=6 panic=1 root=" + root + " rauc.slot=" + slot + " " + b.append),
+		"-drive", "if=sd,index=0," + b.drive(),
+		"-drive", "if=sd,index=1,format=raw,snapshot=on,file=" + fw.Base,
+		"-chardev", console, "-serial", "chardev:console", "-serial", "chardev:guest",
+	}
 }
 
 // follow restarts the board at each reset of the guest's.

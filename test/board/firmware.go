@@ -46,6 +46,12 @@ type Firmware struct {
 	Slot string
 	PKI  PKI
 	id   string
+	// command is how QEMU is started from a slot, with that console.
+	command func(b *Board, slot, console string) (program string, args []string)
+	bus     string // the USB bus that sticks are plugged into
+	// The LED's bit in a register that QEMU's monitor can read; 0 for none.
+	ledRegister, ledBit uint32
+	bootLoader          bool // the card has slots and an environment
 }
 
 // BuildFirmware returns the firmware, built where the cache has none: about
@@ -84,7 +90,12 @@ func BuildFirmware(c *Cache) (*Firmware, error) {
 		return nil, err
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
-	return &Firmware{at("vmlinuz"), at("board.dtb"), at("initramfs"), filepath.Join(base, "base.img"), at("slot.ext4"), pki, dir}, nil
+	return &Firmware{
+		Kernel: at("vmlinuz"), DeviceTree: at("board.dtb"), Initramfs: at("initramfs"),
+		Base: filepath.Join(base, "base.img"), Slot: at("slot.ext4"), PKI: pki, id: dir,
+		command: boardCommand, bus: "usb-bus.0",
+		ledRegister: ledRegister, ledBit: ledBit, bootLoader: true,
+	}, nil
 }
 
 // firmwareVersion changes when code, not a file, changes the firmware.

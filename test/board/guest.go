@@ -23,7 +23,13 @@ type guest struct {
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]chan wire.Reply
+	ready   chan struct{} // closed at guestd's first answer
+	gone    chan struct{} // closed with the connection
 }
+
+// PingEvery is the time between two tries to reach guestd in a board that
+// boots: what is sent before it listens is lost.
+const PingEvery = 500 * time.Millisecond
 
 // dialGuest connects to the board's second serial port. IDs begin at the
 // time, so that answers to questions from before a snapshot fit nobody.
@@ -32,23 +38,45 @@ func dialGuest(ctx context.Context, path string) (*guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{conn: conn, waiting: map[uint64]chan wire.Reply{}, next: uint64(time.Now().UnixNano())}
+	g := &guest{conn: conn, waiting: map[uint64]chan wire.Reply{}, next: uint64(time.Now().UnixNano()), ready: make(chan struct{}), gone: make(chan struct{})}
 	go g.read()
-	// Ends whatever half line guestd may have.
-	_, err = conn.Write([]byte("\n"))
-	return g, err
+	go g.ping()
+	return g, nil
+}
+
+// ping asks until there is an answer. The leading newline ends whatever half
+// line guestd may have.
+func (g *guest) ping() {
+	for {
+		g.send.Lock()
+		_, err := g.conn.Write([]byte("\n{\"id\":0,\"op\":\"ping\"}\n"))
+		g.send.Unlock()
+		if err != nil {
+			return
+		}
+		select {
+		case <-g.ready:
+			return
+		case <-time.After(PingEvery):
+		}
+	}
 }
 
 func (g *guest) read() {
 	in := bufio.NewReaderSize(g.conn, 1<<16)
+	answered := false
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil {
 			break
 		}
 		var r wire.Reply
-		if json.Unmarshal(line, &r) != nil {
+		if json.Unmarshal(line, &r) != nil || !r.Answer {
 			continue
+		}
+		if !answered {
+			answered = true
+			close(g.ready)
 		}
 		g.mu.Lock()
 		ch := g.waiting[r.ID]
@@ -64,12 +92,20 @@ func (g *guest) read() {
 	}
 	g.waiting = nil
 	g.mu.Unlock()
+	close(g.gone)
 }
 
 var errGuestGone = errors.New("the board has gone")
 
 // ask sends a request and waits for its answer.
 func (g *guest) ask(ctx context.Context, q wire.Request) (wire.Reply, error) {
+	select {
+	case <-g.ready:
+	case <-g.gone:
+		return wire.Reply{}, errGuestGone
+	case <-ctx.Done():
+		return wire.Reply{}, fmt.Errorf("%s %s%v: the board does not answer: %w", q.Op, q.Path, q.Argv, ctx.Err())
+	}
 	ch := make(chan wire.Reply, 1)
 	g.mu.Lock()
 	if g.waiting == nil {

@@ -143,6 +143,24 @@ func (t *Trace) Code(since time.Time) int {
 	return code
 }
 
+// Pattern is what the LED shows now, in words.
+func (t *Trace) Pattern() string {
+	recent := time.Now().Add(-5 * time.Second)
+	switch {
+	case t.Steady() > 2*time.Second && t.On():
+		return "on"
+	case t.Steady() > 2*time.Second:
+		return "off"
+	case t.Blinks(time.Now().Add(-2*time.Second)) > 1:
+		return "blinking"
+	case t.Code(recent) > 0:
+		return fmt.Sprintf("%d flashes", t.Code(recent))
+	case t.On():
+		return "on"
+	}
+	return "changing"
+}
+
 // String lists the edges as seconds from the first, for a failed test's log.
 func (t *Trace) String() string {
 	edges := t.Edges(time.Time{})

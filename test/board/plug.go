@@ -15,8 +15,8 @@ type Stick struct {
 	Media []string
 	// ReadOnly is a stick with its write protection on.
 	ReadOnly bool
-	// Bus is QEMU's USB bus; "" is the board's first port.
-	Bus string
+	// Port is the path of hub ports such as "1.2"; "" is the first free one.
+	Port string
 	// UAS makes it a USB-attached-SCSI device (not on the i.MX's ports).
 	UAS bool
 	// Empty is a reader whose media are put in later, by Insert.
@@ -32,13 +32,9 @@ var stickNumber atomic.Int64
 func NewStick(image string) *Stick { return &Stick{Media: []string{image}} }
 
 // attach plugs the stick into a machine.
-func (s *Stick) attach(m *machine) error {
+func (s *Stick) attach(m *machine, bus string) error {
 	s.machine = m
 	s.id = fmt.Sprintf("stick%d", stickNumber.Add(1))
-	bus := s.Bus
-	if bus == "" {
-		bus = "usb-bus.0"
-	}
 	for i, path := range s.Media {
 		node := map[string]any{
 			"driver": "raw", "node-name": s.node(i), "read-only": s.ReadOnly,
@@ -49,9 +45,9 @@ func (s *Stick) attach(m *machine) error {
 		}
 	}
 	if len(s.Media) == 1 && !s.UAS && !s.Empty {
-		return m.qmp.do("device_add", map[string]any{
+		return m.qmp.do("device_add", s.at(map[string]any{
 			"driver": "usb-storage", "id": s.id, "bus": bus, "drive": s.node(0), "removable": true,
-		}, nil)
+		}), nil)
 	}
 	return s.attachReader(m, bus)
 }
@@ -62,7 +58,7 @@ func (s *Stick) attachReader(m *machine, bus string) error {
 	if s.UAS {
 		device = map[string]any{"driver": "usb-uas", "id": s.id, "bus": bus}
 	}
-	if err := m.qmp.do("device_add", device, nil); err != nil {
+	if err := m.qmp.do("device_add", s.at(device), nil); err != nil {
 		return err
 	}
 	for i := range s.Media {
@@ -78,11 +74,16 @@ func (s *Stick) attachReader(m *machine, bus string) error {
 			}
 		}
 	}
-	if s.UAS {
-		return nil
-	}
 	path := map[string]any{"path": "/machine/peripheral/" + s.id, "property": "attached", "value": true}
 	return m.qmp.do("qom-set", path, nil)
+}
+
+// at adds the port to a device's arguments.
+func (s *Stick) at(device map[string]any) map[string]any {
+	if s.Port != "" {
+		device["port"] = s.Port
+	}
+	return device
 }
 
 func (s *Stick) node(i int) string { return fmt.Sprintf("%s-medium%d", s.id, i) }
@@ -111,7 +112,7 @@ func (b *Board) Plug(s *Stick) (time.Time, error) {
 	b.sticks = append(b.sticks, s)
 	b.mu.Unlock()
 	now := time.Now()
-	return now, s.attach(m)
+	return now, s.attach(m, b.firmware.bus)
 }
 
 // Pull takes the stick out at once, whatever is going on.

@@ -5,6 +5,7 @@ package board
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -195,13 +196,13 @@ func (f FileSystem) stage(dir string) error {
 	for _, file := range f.Files {
 		path := filepath.Join(dir, file.Name)
 		if file.Path != "" {
-			if err := copySparse(path, file.Path); err != nil {
+			if err := stageFile(path, file.Path); err != nil {
 				return err
 			}
 		} else if err := os.WriteFile(path, file.Data, 0o644); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, 0o664); err != nil {
+		if err := os.Chmod(path, stagedMode(path)); err != nil {
 			return err
 		}
 		if err := os.Chown(path, 1000, 1000); err != nil {
@@ -209,6 +210,26 @@ func (f FileSystem) stage(dir string) error {
 		}
 	}
 	return nil
+}
+
+// stagedMode is that of a file on a desktop's stick: writable for its group.
+func stagedMode(path string) fs.FileMode {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return 0o775
+	}
+	return 0o664
+}
+
+// stageFile copies a file or, with all that is in it, a directory.
+func stageFile(to, from string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return command(nil, "cp", "-rL", from, to)
+	}
+	return copySparse(to, from)
 }
 
 func (f FileSystem) writeExt(image, dir string) error {
@@ -248,7 +269,7 @@ func (f FileSystem) writeFAT(image, dir string) error {
 		return err
 	}
 	for _, name := range f.names() {
-		if err := command([]string{"MTOOLS_SKIP_CHECK=1"}, "mcopy", "-i", image, filepath.Join(dir, name), "::"+name); err != nil {
+		if err := command([]string{"MTOOLS_SKIP_CHECK=1"}, "mcopy", "-s", "-i", image, filepath.Join(dir, name), "::"+name); err != nil {
 			return err
 		}
 	}

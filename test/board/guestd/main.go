@@ -64,7 +64,7 @@ func serve(tty *os.File) {
 		}
 		go func() {
 			reply := answer(q)
-			reply.ID = q.ID
+			reply.ID, reply.Answer = q.ID, true
 			text, err := json.Marshal(reply)
 			if err != nil {
 				return

@@ -28,7 +28,10 @@ type Request struct {
 
 // Reply is the answer to the request of the same ID.
 type Reply struct {
-	ID     uint64 `json:"id"`
+	ID uint64 `json:"id"`
+	// Answer is always set: a terminal that is not in raw mode yet sends
+	// requests back, and those are no replies.
+	Answer bool   `json:"answer"`
 	Status int    `json:"status"`
 	Out    []byte `json:"out,omitempty"`
 	// Error says why the operation itself was not done.

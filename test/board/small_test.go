@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package board
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"usbagent/test/need"
+)
+
+var builtPC = sync.OnceValues(func() (parts, error) {
+	var p parts
+	var err error
+	if p.cache, err = OpenCache(); err != nil {
+		return p, err
+	}
+	if p.agent, err = BuildAgent(p.cache, "amd64"); err != nil {
+		return p, err
+	}
+	p.fw, err = BuildPC(p.cache, p.agent)
+	return p, err
+})
+
+// pc boots the small PC and waits for the agent on it.
+func pc(t *testing.T) *rig {
+	t.Helper()
+	need.Root(t)
+	p, err := builtPC()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, p, func(change func(*Board)) (*Board, error) { return Boot(p.fw, p.fw.Slot, change) })
+	r.await("the agent is idle", later, func() bool { return r.status().State == "idle" })
+	r.await("no longer \"at boot\"", later, func() bool { return r.file("/proc/uptime") != "" })
+	return r
+}
+
+// light is the PC keyboard's LED.
+func (r *rig) light() string {
+	return strings.TrimSpace(r.file("/sys/class/leds/input0::capslock/brightness"))
+}
+
+// TestPCFourSticks plugs four sticks into a hub at once: each is mounted on a
+// directory of its own and has its script run once, one after the other.
+func TestPCFourSticks(t *testing.T) {
+	parallel(t)
+	r := pc(t)
+	var sticks []*Stick
+	for i := range 4 {
+		s := r.plain([]string{"fat32", "ext4", "exfat", "fat16"}[i], "SAME", script(t, r.fw.PKI.Vendor, fmt.Sprintf("# %d\necho in %d >>/srv/order; sleep 1; echo out %d >>/srv/order\n%s", i, i, i, effect))...)
+		s.Port = fmt.Sprintf("1.%d", i+1)
+		sticks = append(sticks, s)
+	}
+	for _, s := range sticks {
+		r.plug(s)
+	}
+	r.await("LED on", soon, func() bool { return r.light() == "1" })
+	r.await("four scripts ran", later, func() bool { return r.runs() == 4 })
+	r.finished(4, later)
+	order := strings.Fields(r.file("/srv/order"))
+	for i := 0; i+3 < len(order); i += 4 {
+		if order[i] != "in" || order[i+2] != "out" || order[i+1] != order[i+3] {
+			t.Errorf("scripts ran at the same time: %v", order)
+		}
+	}
+	places := map[string]bool{}
+	for _, s := range r.status().Sticks {
+		places[s.Mountpoint] = true
+	}
+	if len(places) != 4 {
+		t.Errorf("mounted at %v", places)
+	}
+	r.await("LED off", soon, func() bool { return r.light() == "0" })
+	for _, s := range sticks {
+		if err := r.Pull(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.clean()
+	r.next("four sticks")
+}
+
+// TestPCUAS plugs a USB-attached-SCSI stick with an image for the installer.
+func TestPCUAS(t *testing.T) {
+	parallel(t)
+	r := pc(t)
+	files := append(rotation(t, r.parts), script(t, r.fw.PKI.Customer, effect)...)
+	s := r.plain("exfat", "UAS", files...)
+	s.UAS = true
+	r.plug(s)
+	done := r.finished(1, later)
+	r.expect(done, "mount done", "keyring done", "autorun done")
+	if got := r.sh("cat /sys/bus/usb/drivers/uas/*/uevent 2>/dev/null | grep -c DRIVER=uas; true"); got != "1" {
+		t.Errorf("%s devices of the uas driver", got)
+	}
+	r.pull(s)
+	r.next("UAS")
+}
+
+// TestPCClock: the year 2100, which the 32-bit board's tools cannot set.
+func TestPCClock(t *testing.T) {
+	parallel(t)
+	r := pc(t)
+	r.sh("date -s '2100-01-01 00:00:00'")
+	r.next("2100")
+	r.sh("date -s '1970-01-02 00:00:00'")
+	r.next("1970")
+}
+
+var builtRPi = sync.OnceValues(func() (parts, error) {
+	var p parts
+	var err error
+	if p.cache, err = OpenCache(); err != nil {
+		return p, err
+	}
+	if p.agent, err = BuildAgent(p.cache, "arm"); err != nil {
+		return p, err
+	}
+	p.fw, err = BuildRPi(p.cache, p.agent)
+	return p, err
+})
+
+// TestRPiLED is the rpio backend on the SoC it is for: pin 16's level is read
+// from QEMU's GPIO registers.
+func TestRPiLED(t *testing.T) {
+	parallel(t)
+	need.Root(t)
+	p, err := builtRPi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, p, func(change func(*Board)) (*Board, error) { return Boot(p.fw, p.fw.Slot, change) })
+	r.await("the agent is idle", later, func() bool { return r.status().State == "idle" })
+	if r.LED.On() {
+		t.Error("LED on at start")
+	}
+	since := time.Now()
+	for name, content := range scriptForLoop(t, p) {
+		r.put("/tmp/"+name, content)
+	}
+	r.sh("dd if=/dev/zero of=/tmp/stick bs=1M count=8; mkfs.vfat -n LOOP /tmp/stick; losetup /dev/loop0 /tmp/stick; mkdir /tmp/m; mount -t vfat /dev/loop0 /tmp/m; cp /tmp/autorun* /tmp/m; umount /tmp/m; losetup -d /dev/loop0")
+	r.sh("losetup /dev/loop1 /tmp/stick")
+	r.await("LED on", soon, func() bool { _, on := r.LED.FirstOn(since); return on })
+	r.code(4)
+	r.sh("losetup -d /dev/loop1")
+	r.await("LED off", soon, func() bool { return !r.LED.On() && r.LED.Steady() > 2*time.Second })
+}
+
+// scriptForLoop is a stranger's script: refused, so that the LED has something
+// to say.
+func scriptForLoop(t *testing.T, p parts) map[string]string {
+	files := map[string]string{}
+	for _, f := range script(t, p.fw.PKI.Stranger, effect) {
+		files[f.Name] = string(f.Data)
+	}
+	return files
+}
+
+// TestBoardLEDBackends: the GPIO character device on a free line of the same
+// board, seen at its register, and rpio refused on a SoC that it is not for.
+func TestBoardLEDBackends(t *testing.T) {
+	parallel(t)
+	p := everything(t)
+	free := *p.fw
+	free.ledBit = 1 << 16 // the line beside the LED's
+	r := newRig(t, p, func(change func(*Board)) (*Board, error) { return Resume(&free, p.running, change) })
+	chip := r.sh("basename $(ls -d /sys/bus/gpio/devices/gpiochip*/of_node | while read n; do case $(readlink -f $n) in *gpio@20a4000) dirname $n;; esac; done)")
+	r.sh("mkdir -p /etc/usbagent")
+	r.put(configPath, "[led]\nbackend = \"gpiochip\"\nchip = \"/dev/"+chip+"\"\nline = 16\n")
+	r.sh("systemctl restart usbagent")
+	stick := r.plain("fat32", "LED", script(t, p.fw.PKI.Stranger, effect)...)
+	plugged := r.plug(stick)
+	r.lit(plugged)
+	r.code(4)
+	r.pull(stick)
+
+	r.put(configPath, "[led]\nbackend = \"rpio\"\npin = 16\n")
+	since := r.ConsoleSize()
+	r.sh("systemctl restart usbagent")
+	n := len(r.status().Sticks)
+	r.plug(stick)
+	r.finished(n+1, later)
+	r.await("rpio's refusal in the journal", soon, func() bool {
+		return strings.Contains(strings.ToLower(r.Console(since)), "led")
+	})
+	if r.LED.On() {
+		t.Error("rpio moved a line of this board")
+	}
+	if err := r.Pull(stick); err != nil {
+		t.Fatal(err)
+	}
+	r.clean()
+}
