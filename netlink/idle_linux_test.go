@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 func TestNoWakeupWithoutEvent(t *testing.T) {
 	s := listen(t, Options{})
 	time.Sleep(2 * time.Second)
-	if c := s.Counters(); c.Wakeups > c.Events+c.Overruns {
+	if c := s.Counters(); c.Wakeups > c.Events+c.Overruns+1 { // one may just be reading
 		t.Errorf("more wakeups than events: %+v", c)
 	}
 }
