@@ -87,6 +87,7 @@ func (a *Agent) restart(ctx context.Context) {
 // settleImages finds out, in the first boot after an installation, whether
 // the board arrived in the new system or fell back from it.
 func (a *Agent) settleImages(ctx context.Context) {
+	defer close(a.settled)
 	past, ok := a.lastImage(func(i ledger.Image) bool { return i.BootID != a.BootID && i.Result == imageInstalled })
 	if !ok {
 		return

@@ -41,6 +41,8 @@ const (
 	// DetachWait is how long a new stick waits for the mounts of a pulled one
 	// to be gone, so that it is mounted where the first was.
 	DetachWait = 5 * time.Second
+	// relisten is the pause before the uevent socket is opened anew.
+	relisten = time.Second
 	// PartitionWait is how long partitions that the partition table promises
 	// may take to appear.
 	PartitionWait = 5 * time.Second
@@ -87,6 +89,8 @@ type Options struct {
 	// LoopFiles, where set, restricts loop devices to those whose backing file
 	// begins like this: benches and tests share a machine.
 	LoopFiles string
+	// AtBoot makes every stick count as one that was there at boot, for benches.
+	AtBoot bool
 	// Ready is called once events are being received and nothing has been
 	// touched yet. Alive, where set, is called every AliveEvery from the main loop.
 	Ready      func()
@@ -110,6 +114,7 @@ type Agent struct {
 	wake      chan struct{} // a stick became ready, or was pulled
 	opened    chan string   // disks that were opened to look for a medium
 	done      chan struct{} // closed when the loop has ended
+	settled   chan struct{} // closed when it is known what became of the last installation
 	adopted   chan struct{} // closed when nothing of an earlier run is left to wait for
 	running   *stick        // whose script runs
 	busy      string        // what the effects are at, for those who wait
@@ -133,6 +138,7 @@ func New(o Options) *Agent {
 		list:    executedlist.Open(o.Config.Autorun.ExecutedList, o.Config.Autorun.AllowVolatileList),
 		wake:    make(chan struct{}, 1),
 		adopted: make(chan struct{}),
+		settled: make(chan struct{}),
 		opened:  make(chan string),
 		done:    make(chan struct{}),
 		scripts: newBudget(2 * max(o.Config.Autorun.MaxSize, minScriptBudget)),
@@ -149,8 +155,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer source.Close()
 	if err := a.openMounter(); err != nil {
+		source.Close()
 		return err
 	}
 	a.start()
@@ -200,19 +206,24 @@ func (a *Agent) openMounter() error {
 	return nil
 }
 
-// listen passes the hints of the kernel on.
+// listen passes the hints of the kernel on, and begins anew where the socket fails.
 func (a *Agent) listen(ctx context.Context, source *netlink.Source, hints chan<- netlink.Hint) {
+	defer func() { source.Close() }()
 	for {
 		hint, err := source.Next(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			a.Log.Error("uevents cannot be received, looking at all devices again", zap.Error(err))
-			hint = netlink.Hint{Lost: true}
-			if !sleep(ctx, time.Second) {
+			a.Log.Error("uevents cannot be received, the socket is opened anew", zap.Error(err))
+			if !sleep(ctx, relisten) {
 				return
 			}
+			source.Close()
+			if fresh, err := netlink.Listen(netlink.Options{}); err == nil {
+				source = fresh
+			}
+			hint = netlink.Hint{Lost: true}
 		}
 		select {
 		case hints <- hint:
@@ -255,9 +266,8 @@ func (a *Agent) loop(ctx context.Context, hints <-chan netlink.Hint) {
 // scan compares all disks with what is known.
 func (a *Agent) scan() {
 	disks, err := netlink.Scan("", a.Config.Devices.Allow)
-	if err != nil {
-		a.Log.Error("block devices cannot be listed", zap.Error(err))
-		return
+	if err != nil { // of single disks; the others are there
+		a.Log.Error("not all block devices could be looked at", zap.Error(err))
 	}
 	there := make(map[string]bool)
 	for _, d := range disks {
@@ -266,7 +276,7 @@ func (a *Agent) scan() {
 	}
 	for _, s := range a.plugged() {
 		if !there[s.disk.Name] {
-			a.remove(s)
+			a.refresh(s.disk.Name, false)
 		}
 	}
 }
@@ -363,6 +373,10 @@ var (
 	errStopped = errors.New("the agent was stopped")
 	errPulled  = errors.New("the stick was pulled")
 )
+
+// Restarting reports whether the board was asked to restart into a new system:
+// the LED then stays on.
+func (a *Agent) Restarting() bool { return a.restarting() }
 
 // plugged returns the sticks that are in, in order of arrival.
 func (a *Agent) plugged() []*stick {

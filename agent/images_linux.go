@@ -75,17 +75,15 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	if a.Images.Name() == "none" {
 		return i.result(Skipped, `switched off (installer.backend = "none")`), installer.Skip
 	}
+	if s.atBoot && !a.ready(ctx, s) {
+		return i.result(Skipped, "the agent was stopped"), installer.Skip
+	}
 	if err := a.openImage(s, i); err != nil {
 		return i.result(Refused, "%v", plain(err)), installer.Refuse
 	}
 	defer i.file.Close()
 	if err := a.identify(i); err != nil {
 		return i.result(Refused, "%v", err), installer.Refuse
-	}
-	if s.atBoot {
-		if !a.ready(ctx, s) {
-			return i.result(Skipped, "the agent was stopped"), installer.Skip
-		}
 	}
 	if step, action, ok := a.early(ctx, s, i); !ok {
 		return step, action
@@ -99,7 +97,7 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 		return i.result(result, "%v", err), installer.Refuse
 	}
 	defer remove()
-	if !i.known {
+	if !i.known && a.Images.Name() == "rauc" {
 		if i.info, err = a.Images.Inspect(ctx, path); err != nil {
 			return i.result(Refused, "%v", err), installer.Refuse
 		}
@@ -194,6 +192,9 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 	case imageArrived:
 		at.Installed, at.Arrived = true, true
 	}
+	if a.Images.Name() == "command" {
+		at.Arrived = at.Installed // no slots that could tell otherwise
+	}
 	for _, past := range a.Ledger.Images() {
 		if past.BootID == a.BootID && past.Result == imageInstalled {
 			at.Waiting = past.Slot
@@ -202,10 +203,15 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 	return at
 }
 
-// ready waits until the running system is confirmed good.
+// ready waits until the running system is confirmed good, and until it is
+// known what became of the installation before this boot.
 func (a *Agent) ready(ctx context.Context, s *stick) bool {
 	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
 	err := a.Images.WaitReady(ctx)
+	select {
+	case <-a.settled:
+	case <-ctx.Done():
+	}
 	a.change(s, func() { s.entry.Waiting = "" })
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("the running system is not confirmed good", zap.Error(err))
@@ -282,19 +288,14 @@ func location(f *os.File) installer.Location {
 // install hands the image over, with its way through the ledger.
 func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action) {
 	begun := false
-	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o,
-		Progress: func(percent int, message string) {
-			if !begun {
-				begun = true
-				a.begin(s, i, path)
-			}
-			a.showProgress(percent, message)
+	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o, Progress: a.showProgress,
+		Begin: func(installer.System) error {
+			begun = true
+			a.begin(s, i, path)
+			return nil
 		}}
 	s.log.Info("image handed to the installer", zap.String("file", Show(i.name)), zap.String("version", Show(i.info.Version)),
 		zap.String("installer", a.Images.Name()))
-	if a.Images.Name() == "command" {
-		job.Progress(0, "installing "+Show(i.name))
-	}
 	res, err := installer.Run(ctx, a.Images, job)
 	defer a.showProgress(-1, "")
 	defer a.change(s, func() { s.light.Installing = false })
@@ -310,9 +311,6 @@ func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o 
 	case res.Decision.Action != installer.Install:
 		return i.decided(res.Decision), res.Decision.Action
 	}
-	if !begun {
-		a.begin(s, i, path)
-	}
 	slots := strings.Join(res.Slots, ", ")
 	a.record(a.Ledger.ImageEnded(i.id, imageInstalled, slots, ""))
 	return i.result(Done, "version %q installed%s", Show(i.info.Version), into(slots)), installer.Install
@@ -325,7 +323,7 @@ func into(slots string) string {
 	return " into " + slots
 }
 
-// begin is called when the installer has taken the image.
+// begin is called right before the installer gets the image.
 func (a *Agent) begin(s *stick, i *image, path string) {
 	a.record(a.Ledger.ImageStarted(ledger.Image{
 		ID: i.id, Name: Show(i.name), Version: i.info.Version, Compatible: i.info.Compatible, Path: path,

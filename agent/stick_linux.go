@@ -66,7 +66,7 @@ func (s *stick) drop() {
 // insert begins with a new stick: the LED first, then all that may block.
 func (a *Agent) insert(disk netlink.Disk) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	s := &stick{disk: disk, atBoot: sinceBoot() < BootWindow, ctx: ctx, cancel: cancel}
+	s := &stick{disk: disk, atBoot: a.AtBoot || sinceBoot() < BootWindow, ctx: ctx, cancel: cancel}
 	s.log = a.Log.With(zap.String("device", disk.Name))
 	s.entry = ledger.Stick{BootID: a.BootID, DiskSeq: disk.DiskSeq, Device: disk.Name, Started: time.Now()}
 	s.light.Working = true

@@ -90,7 +90,9 @@ func runOnce(path string, bench benchFlags, signals <-chan os.Signal) (again boo
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- agent.New(b.options).Run(ctx) }()
+	sticks := agent.New(b.options)
+	b.restarting = sticks.Restarting
+	go func() { ended <- sticks.Run(ctx) }()
 	select {
 	case err := <-ended:
 		return false, err
@@ -115,7 +117,9 @@ func processDirectory(path, dir string, bench benchFlags) error {
 	defer b.close()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	result, err := agent.New(b.options).Process(ctx, dir)
+	sticks := agent.New(b.options)
+	b.restarting = sticks.Restarting
+	result, err := sticks.Process(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -130,6 +134,9 @@ type board struct {
 	options agent.Options
 	log     *zap.Logger
 	led     *led.LED
+	// restarting says whether the board restarts into a new system, where it
+	// is not nil; the LED stays on then.
+	restarting func() bool
 }
 
 // assemble opens what the configuration names. What is missing on a board is
@@ -158,9 +165,12 @@ func assemble(path string, bench benchFlags) (*board, error) {
 	scripts.Output = func(line string) { script.Info(line) }
 	stateDir := stateDirectory(c.State.Dir)
 	b.options = agent.Options{
-		Config: c, Problems: problems, Version: version, BootID: bootID(), Log: log, Light: b.led,
+		Config: c, Problems: problems, Version: version, BootID: bootID(), Log: log, AtBoot: bench.BootID != "", Light: b.led,
 		StateDir: stateDir, RunDir: bench.RunDir, RAUCConf: bench.RAUCConf, LoopFiles: bench.LoopFiles,
 		Scripts: scripts, Machine: machine, Images: backend(c.Installer, bench, machine, log),
+	}
+	if bench.BootID != "" {
+		b.options.BootID = bench.BootID
 	}
 	b.options.Ledger, err = openLedger(log, stateDir, bench.RunDir, b.options.BootID)
 	return b, err
@@ -195,8 +205,12 @@ func backend(c config.Installer, bench benchFlags, m *installer.Machine, log *za
 func (b *board) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), ledTimeout)
 	defer cancel()
-	if err := b.led.Close(ctx); err != nil {
-		b.log.Warn("the LED could not be switched off", zap.Error(err))
+	leave := b.led.Close
+	if b.restarting != nil && b.restarting() {
+		leave = b.led.Leave
+	}
+	if err := leave(ctx); err != nil {
+		b.log.Warn("the LED could not be left as it should be", zap.Error(err))
 	}
 	_ = b.log.Sync() // a terminal cannot be synced
 }

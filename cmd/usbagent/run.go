@@ -15,6 +15,7 @@ type benchFlags struct {
 	Root          string   `hidden:"" help:"Where sys and proc with the LED and the board model are (benches)."`
 	RAUCConf      string   `hidden:"" name:"rauc-conf" help:"RAUC's system.conf (benches)."`
 	LoopFiles     string   `hidden:"" help:"Loop devices count only where their backing file begins like this (benches)."`
+	BootID        string   `hidden:"" help:"Another boot than the machine's, at which the sticks were in (benches)."`
 	RebootCommand []string `hidden:"" sep:"none" help:"What is run instead of a reboot (benches)."`
 }
 
