@@ -101,11 +101,19 @@ func (l *List) append(md5 [16]byte) error {
 		return err
 	}
 	defer f.Close()
-	if err := addLine(f, md5); err != nil {
-		return err
+	undo, err := addLine(f, md5)
+	if err == nil {
+		err = l.settle(dir, md5)
 	}
-	// Of the directory too, also when file and directory are old: whoever
-	// made them may have died before it was durable.
+	if err != nil {
+		undo()
+	}
+	return err
+}
+
+// settle makes the names durable and reads the line back. The names also when
+// file and directory are old: whoever made them may have died before they were.
+func (l *List) settle(dir string, md5 [16]byte) error {
 	if err := errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir))); err != nil {
 		return err
 	}
@@ -171,41 +179,44 @@ func (l *List) create() (*os.File, error) {
 // sum, a newline.
 const lineSize = 34
 
-// addLine writes one line at the end of f in one piece, and syncs it.
-func addLine(f *os.File, md5 [16]byte) error {
+// addLine writes one line at the end of f in one piece, and syncs it. undo
+// takes the line back.
+func addLine(f *os.File, md5 [16]byte) (undo func(), err error) {
+	undo = func() {}
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return undo, err
 	}
 	line := hex.AppendEncode(nil, md5[:])
 	line = append(line, '\n')
 	if size := info.Size(); size > 0 {
 		var last [1]byte
 		if _, err := f.ReadAt(last[:], size-1); err != nil && err != io.EOF {
-			return err
+			return undo, err
 		}
 		if last[0] != '\n' {
 			line = append([]byte("\n"), line...)
 		}
 	}
-	if _, err = f.Write(line); err == nil {
-		err = f.Sync()
+	undo = func() { takeBack(f, info.Size(), line) }
+	if _, err := f.Write(line); err != nil {
+		return undo, err
 	}
-	if err != nil {
-		takeBack(f, info.Size(), int64(len(line)))
-	}
-	return err
+	return undo, f.Sync()
 }
 
-// takeBack removes what a failed addLine wrote after size, as well as it can,
+// takeBack removes what a failed Append wrote after size, as well as it can,
 // unless somebody else has written meanwhile. What stays of a line that was
 // cut is no sum and harms nobody; what stays of a whole one is a script that
 // counts as executed although it never ran.
-func takeBack(f *os.File, size, line int64) {
-	if info, err := f.Stat(); err == nil && info.Size() > size && info.Size() <= size+line {
-		if f.Truncate(size) == nil {
-			f.Sync()
-		}
+func takeBack(f *os.File, size int64, line []byte) {
+	tail := make([]byte, len(line)+1)
+	n, err := f.ReadAt(tail, size)
+	if err != io.EOF || n == 0 || !bytes.HasPrefix(line, tail[:n]) {
+		return
+	}
+	if f.Truncate(size) == nil {
+		f.Sync()
 	}
 }
 

@@ -243,7 +243,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		if err := addLine(file, a); err != nil {
+		if _, err := addLine(file, a); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := file.Seek(0, 0); err != nil {
@@ -275,5 +275,30 @@ func seeds(tb testing.TB) [][]byte {
 func TestFuzzParseHasSeeds(t *testing.T) {
 	if len(seeds(t)) < 6 {
 		t.Error("FuzzParse lost its seeds")
+	}
+}
+
+// TestTakeBackTouchesNobodyElsesLine: when somebody else has written meanwhile,
+// everything stays.
+func TestTakeBackTouchesNobodyElsesLine(t *testing.T) {
+	line := []byte(hexA + "\n")
+	for text, want := range map[string]string{
+		hexB + "\n" + hexA + "\n":               hexB + "\n",
+		hexB + "\n" + hexA[:7]:                  hexB + "\n",
+		hexB + "\n":                             hexB + "\n",
+		hexB + "\n" + hexB + "\n":               hexB + "\n" + hexB + "\n",
+		hexB + "\n" + hexA + "\n" + hexB + "\n": hexB + "\n" + hexA + "\n" + hexB + "\n",
+	} {
+		path := filepath.Join(t.TempDir(), "list")
+		os.WriteFile(path, []byte(text), 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		takeBack(f, 33, line)
+		f.Close()
+		if got, _ := os.ReadFile(path); string(got) != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
 	}
 }

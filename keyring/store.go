@@ -127,7 +127,11 @@ func (s *Store) restore() (Change, error) {
 		old = nil // that is what Restore is for
 	}
 	c := Change{Before: fingerprints(old), After: fingerprints(old)}
-	kept, k, from, err := s.kept()
+	now, err := s.current()
+	if err != nil {
+		return c, err
+	}
+	kept, k, from, err := s.kept(now)
 	if err != nil {
 		return c, err
 	}
@@ -138,20 +142,37 @@ func (s *Store) restore() (Change, error) {
 	return c, nil
 }
 
-// kept finds the keyring that Restore brings back.
-func (s *Store) kept() (object, *signature.Keyring, string, error) {
-	now, nowErr := read(s.path)
+// current returns what stands at the path, or the empty object when that is
+// nothing worth keeping: no file, a blank one, or no file at all but a FIFO, say.
+// That it cannot be read is an error.
+func (s *Store) current() (object, error) {
+	o, err := read(s.path)
+	switch {
+	case err == nil && !o.blank():
+		return o, nil
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, durable.ErrIrregular), errors.Is(err, durable.ErrTooLarge):
+		return object{}, nil
+	}
+	return object{}, err
+}
+
+// kept finds the keyring that replaces now: the previous one, or, where that
+// is missing, the same, or of no use, the factory's.
+func (s *Store) kept(now object) (object, *signature.Keyring, string, error) {
 	why := ErrNothingKept
 	for _, path := range []string{s.Previous(), s.Factory()} {
 		o, err := read(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil && nowErr == nil && o.equal(now) {
+		if err == nil && o.equal(now) {
 			why = fmt.Errorf("%w that differs from the installed one", why)
 			continue
 		}
-		k, err := load(path)
+		var k *signature.Keyring
+		if err == nil {
+			k, err = load(path)
+		}
 		if err == nil {
 			return o, k, path, nil
 		}
@@ -182,15 +203,12 @@ func (s *Store) repair() (Change, error) {
 		return Change{}, err
 	}
 	defer unlock()
-	now, err := read(s.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return Change{}, err
-	case !now.blank():
+	if now, err := read(s.path); err == nil && !now.blank() {
 		return Change{}, nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Change{}, err
 	}
-	o, k, from, err := s.kept()
+	o, k, from, err := s.kept(object{})
 	if err != nil {
 		return Change{}, fmt.Errorf("%s is missing or empty: %w", s.path, err)
 	}
@@ -240,9 +258,9 @@ func (s *Store) settle() error {
 	if err != nil {
 		return err
 	}
-	now, err := read(s.path)
-	if err != nil || now.blank() {
-		now = object{} // somebody else's damage; what is kept stays kept
+	now, err := s.current()
+	if err != nil {
+		return err
 	}
 	if now.equal(coming) {
 		err = os.Remove(s.coming())
@@ -257,9 +275,12 @@ func (s *Store) settle() error {
 // the path has the whole old or the whole new one, and the previous one is not
 // given up before the new one is in force. After an error the old is in force.
 func (s *Store) replace(o object, k *signature.Keyring) error {
-	old, err := read(s.path)
-	if err != nil || old.blank() {
-		if err := o.write(s.path); err != nil { // nothing worth keeping
+	old, err := s.current()
+	if err != nil {
+		return err
+	}
+	if old.blank() {
+		if err := o.write(s.path); err != nil {
 			return err
 		}
 		return s.prove(k)

@@ -50,7 +50,10 @@ func ReadAll(f *os.File, max int64) ([]byte, error) {
 	if err == nil && int64(len(data)) > max {
 		err = fmt.Errorf("read %s: %w (more than %d bytes)", f.Name(), ErrTooLarge, max)
 	}
-	return data, err
+	if err != nil {
+		return nil, err // half a file is worse than none
+	}
+	return data, nil
 }
 
 // RemoveStale removes the temporary files that a power cut left beside path.
