@@ -4,6 +4,7 @@ package signature
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -169,8 +170,8 @@ func eachExtension(list cryptobyte.String, f func(oid string, critical bool, val
 }
 
 // checkRevocation demands, for each certificate of the chain, a usable CRL of
-// its issuer on which it is not listed. CRLs come from the keyring (and the
-// message); their dates do not count.
+// its issuer in the keyring on which it is not listed. A list in the message can
+// revoke too, and is never enough. Dates do not count.
 func (ch *chain) checkRevocation() error {
 	for i, c := range ch.certs {
 		issuer := c
@@ -188,7 +189,7 @@ func (ch *chain) checkRevocation() error {
 
 func (ch *chain) checkRevoked(c, issuer *cert) error {
 	found := false
-	for _, l := range ch.crls() {
+	for i, l := range slices.Concat(ch.k.crls, ch.messageCRLs) {
 		if l.issuer.canonical != c.issuer.canonical {
 			continue
 		}
@@ -201,7 +202,7 @@ func (ch *chain) checkRevoked(c, issuer *cert) error {
 		if err := l.check(issuer); err != nil {
 			return err
 		}
-		found = true
+		found = found || i < len(ch.k.crls)
 		for _, serial := range l.revoked {
 			if bytes.Equal(serial, c.serial) {
 				return fail(Revoked, "the certificate "+quoteSubject(c)+" is revoked by a CRL of "+l.issuer.String())
@@ -226,9 +227,4 @@ func (l *crl) check(issuer *cert) error {
 		return fail(NoCRL, "a CRL of "+l.issuer.String()+" "+ErrText(err))
 	}
 	return nil
-}
-
-// crls are the lists that count: the message's and the keyring's.
-func (ch *chain) crls() []*crl {
-	return append(ch.messageCRLs[:len(ch.messageCRLs):len(ch.messageCRLs)], ch.k.crls...)
 }

@@ -118,7 +118,8 @@ func (k *publicKey) readEC(alg algorithm, bits []byte) {
 	pub, err := ecdsa.ParseUncompressedPublicKey(curve, bits)
 	if err != nil && len(bits) > 0 && bits[0] != 4 {
 		if x, y := elliptic.UnmarshalCompressed(curve, bits); x != nil {
-			pub, err = ecdsa.ParseUncompressedPublicKey(curve, elliptic.Marshal(curve, x, y)) //nolint:staticcheck // no other way to a point in compressed form
+			//lint:ignore SA1019 there is no other way from a point in compressed form
+			pub, err = ecdsa.ParseUncompressedPublicKey(curve, elliptic.Marshal(curve, x, y))
 		}
 	}
 	if err != nil {

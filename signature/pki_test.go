@@ -338,7 +338,7 @@ type crlDef struct {
 
 func (d crlDef) der() []byte {
 	alg := key(d.by).sigAlg(crypto.SHA256)
-	parts := [][]byte{integer(1), alg, d.issuer, tlv(0x17, []byte("250101000000Z")), tlv(0x17, []byte("250201000000Z"))}
+	parts := [][]byte{integer(1), alg, d.issuer, tlv(0x17, []byte("250101000000Z")), tlv(0x17, []byte("450101000000Z"))}
 	var entries [][]byte
 	for _, s := range d.revoked {
 		entries = append(entries, seq(s, tlv(0x17, []byte("250101000000Z"))))

@@ -83,7 +83,8 @@ func keyBytes(b []byte, passphrase func() ([]byte, error)) (der []byte, encrypte
 			return der, true, err
 		case !bytes.HasSuffix([]byte(block.Type), []byte("PRIVATE KEY")):
 			continue // EC PARAMETERS, certificates
-		case x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // old files exist
+		//lint:ignore SA1019 such files exist
+		case x509.IsEncryptedPEMBlock(block):
 			der, err = decryptOldPEM(block, passphrase)
 			return der, true, err
 		}
@@ -99,7 +100,8 @@ func decryptOldPEM(block *pem.Block, passphrase func() ([]byte, error)) ([]byte,
 		return nil, err
 	}
 	defer clear(pass)
-	der, err := x509.DecryptPEMBlock(block, pass) //nolint:staticcheck // old files exist
+	//lint:ignore SA1019 such files exist
+	der, err := x509.DecryptPEMBlock(block, pass)
 	if err != nil {
 		return nil, &Error{Reason: BadPassphrase, Text: "wrong passphrase, or the key is damaged", Err: err}
 	}
