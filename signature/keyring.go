@@ -8,7 +8,7 @@ import (
 )
 
 // MaxKeyringCerts is how many certificates a keyring may hold.
-const MaxKeyringCerts = 1024
+const MaxKeyringCerts = 512
 
 // MaxCRLs is how many CRLs a keyring or a signature may hold.
 const MaxCRLs = 64

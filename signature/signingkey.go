@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // SigningKey is a private key that can make signatures the board verifies.
@@ -52,6 +54,9 @@ func parseSigningKey(b []byte, passphrase func() ([]byte, error)) (*SigningKey, 
 	key, err := parseAnyKey(der)
 	if err != nil && encrypted {
 		return nil, fail(BadPassphrase, "wrong passphrase, or the key is damaged")
+	}
+	if kind := foreignKey(der); err != nil && kind != "" {
+		return nil, fail(Unsupported, "this is "+kind+", which the board cannot verify: use RSA, or ECDSA on P-256")
 	}
 	if err != nil {
 		return nil, &Error{Reason: BadKey, Text: "not a private key that can be read (PKCS#1, PKCS#8 or SEC 1)", Err: err}
@@ -118,6 +123,35 @@ func ask(passphrase func() ([]byte, error)) ([]byte, error) {
 		return nil, &Error{Reason: BadPassphrase, Text: "passphrase: " + err.Error(), Err: err}
 	}
 	return pass, nil
+}
+
+// foreignKey says what kind of key a PKCS#8 file holds, where that is known and
+// not one for us; else "".
+func foreignKey(der []byte) string {
+	s := cryptobyte.String(der)
+	var body cryptobyte.String
+	if !s.ReadASN1(&body, tagSequence) || !body.SkipASN1(tagInteger) {
+		return ""
+	}
+	alg, ok := readAlgorithm(&body)
+	if !ok {
+		return ""
+	}
+	if alg.oid == oidEC {
+		p := cryptobyte.String(alg.params)
+		curve, named := readOID(&p)
+		switch {
+		case !named:
+			return "a key on an elliptic curve given by parameters"
+		case curves[curve] == nil:
+			return "a key on an elliptic curve of another kind (" + dotted(curve) + ")"
+		}
+		return ""
+	}
+	if keyNames[alg.oid] != "" {
+		return "a key of kind " + keyNames[alg.oid]
+	}
+	return ""
 }
 
 func parseAnyKey(der []byte) (any, error) {

@@ -142,6 +142,9 @@ func (si *signerInfo) verify(leaf *cert, sums *contentSums) error {
 			if bytes.Equal(si.digest, sums.textSum(h)) {
 				return errTextMode
 			}
+			if bytes.Equal(si.digest, sums.unixSum(h)) {
+				return fail(WrongContent, "the signature is for this file with LF line ends; this one has CRLF (changed by an editor or a copy on Windows?)")
+			}
 			return fail(WrongContent, "the signature is for other content (signed by "+leaf.subject.String()+")")
 		}
 		d := h.New()
@@ -197,6 +200,24 @@ func (s *contentSums) textSum(h crypto.Hash) []byte {
 	}
 	d := h.New()
 	writeText(d, s.c.bytes)
+	return d.Sum(nil)
+}
+
+// unixSum is the digest of the content with each CRLF as LF. nil where there is
+// no content.
+func (s *contentSums) unixSum(h crypto.Hash) []byte {
+	if s.c == nil {
+		return nil
+	}
+	d := h.New()
+	for b := s.c.bytes; len(b) > 0; {
+		line, rest, found := bytes.Cut(b, []byte("\r\n"))
+		d.Write(line)
+		if found {
+			d.Write([]byte("\n"))
+		}
+		b = rest
+	}
 	return d.Sum(nil)
 }
 
