@@ -70,6 +70,9 @@ func nameCases(add func(vcase)) {
 	c("bit string", NoKeyringReason, "s-rare-names", cn(bitString([]byte{1})), cn(bitString([]byte{1})))
 	c("integer", NoKeyringReason, "", cn(integer(5)), cn(integer(5)))
 	c("visible string", NoKeyringReason, "", cn(tlv(0x1a, []byte("x"))), cn(tlv(0x1a, []byte("x"))))
+	parts := func(n int) []byte { return seq(slices.Repeat([][]byte{rdn(oidCommonName, utf8String("x"))}, n)...) }
+	c("as many parts as allowed", "", "", parts(MaxNameParts), parts(MaxNameParts))
+	c("more parts than allowed", NoKeyringReason, "s-limits", parts(MaxNameParts+1), parts(MaxNameParts+1))
 	c("long", "", "", cn(utf8String(strings.Repeat("x", 5000))), cn(utf8String(strings.Repeat("X", 5000))))
 }
 

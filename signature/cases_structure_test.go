@@ -136,12 +136,20 @@ func encodingCases(add func(vcase)) {
 	}
 }
 
+// nested is a NULL in n sequences.
 func nested(n int) []byte {
-	e := null()
-	for range n {
-		e = seq(e)
+	headers, length := make([][]byte, n), 2
+	for i := range n {
+		e := tlv(0x30, make([]byte, min(length, 0xffff)))
+		if length > 0xffff {
+			e = []byte{0x30, 0x83, byte(length >> 16), byte(length >> 8), byte(length), 0}
+			headers[n-1-i] = e[:5]
+		} else {
+			headers[n-1-i] = e[:len(e)-length]
+		}
+		length += len(headers[n-1-i])
 	}
-	return e
+	return append(bytes.Join(headers, nil), null()...)
 }
 
 // indefinite rewrites the header of a constructed element.

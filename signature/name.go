@@ -15,6 +15,9 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
+// MaxNameParts is how many attributes a name may have.
+const MaxNameParts = 256
+
 // maxNameText bounds a name in messages and logs, in bytes.
 const maxNameText = 256
 
@@ -72,6 +75,9 @@ func readName(s *cryptobyte.String) (*name, error) {
 func (n *name) readSet(set cryptobyte.String) ([]byte, error) {
 	var parts [][]byte
 	for !set.Empty() {
+		if len(n.entries) >= MaxNameParts {
+			return nil, fail(TooLarge, fmt.Sprintf("a name has more than %d parts", MaxNameParts))
+		}
 		e, err := readNameEntry(&set)
 		if err != nil {
 			return nil, err
