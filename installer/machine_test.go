@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package installer
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"usbagent/test/need"
+	"usbagent/test/raucbench"
+)
+
+// fakeInit is systemd and logind as far as this package asks them.
+type fakeInit struct {
+	mu       sync.Mutex
+	state    string // SystemState
+	down     bool   // PreparingForShutdown
+	unit     map[string]dbus.Variant
+	reboots  []string
+	refusing map[string]bool // services that refuse to reboot
+}
+
+func (f *fakeInit) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// part is the interface of one service of fakeInit.
+type part struct {
+	*fakeInit
+	name string
+}
+
+func (p part) reboot() *dbus.Error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refusing[p.name] {
+		return dbus.NewError("org.freedesktop.DBus.Error.AccessDenied", []any{"no"})
+	}
+	p.reboots = append(p.reboots, p.name)
+	return nil
+}
+
+func (p part) LoadUnit(name string) (dbus.ObjectPath, *dbus.Error) {
+	if name != MarkGoodUnit {
+		return "", dbus.NewError("org.freedesktop.systemd1.NoSuchUnit", nil)
+	}
+	return "/unit", nil
+}
+
+func (p part) Get(_, property string) (dbus.Variant, *dbus.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if property == "SystemState" {
+		return dbus.MakeVariant(p.state), nil
+	}
+	return dbus.MakeVariant(p.down), nil
+}
+
+func (p part) GetAll(string) (map[string]dbus.Variant, *dbus.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	copied := map[string]dbus.Variant{}
+	for key, value := range p.unit {
+		copied[key] = value
+	}
+	return copied, nil
+}
+
+// systemdReboot and logindReboot have the signatures of the real ones.
+type systemdReboot struct{ part }
+
+func (s systemdReboot) Reboot() *dbus.Error { return s.reboot() }
+
+type logindReboot struct{ part }
+
+func (l logindReboot) Reboot(bool) *dbus.Error { return l.reboot() }
+
+// newMachine starts a bus with systemd and logind where wanted.
+func newMachine(t *testing.T, uid int, names ...string) (*raucbench.Bus, *fakeInit, *Machine) {
+	t.Helper()
+	need.Root(t)
+	need.Tool(t, "dbus-daemon")
+	bus, err := raucbench.StartBus("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bus.Stop)
+	f := &fakeInit{state: "running", refusing: map[string]bool{}}
+	for _, name := range names {
+		conn, err := bus.DialAs(uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		p := part{f, name}
+		if name == systemdName {
+			err = errors.Join(conn.Export(systemdReboot{p}, systemdPath, systemdManager),
+				conn.Export(p, systemdPath, properties), conn.Export(p, "/unit", properties))
+		} else {
+			err = errors.Join(conn.Export(logindReboot{p}, logindPath, logindManager), conn.Export(p, logindPath, properties))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.RequestName(name, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := NewMachine(MachineOptions{BusAddress: bus.Address})
+	m.poll = 20 * time.Millisecond
+	return bus, f, m
+}
+
+func TestBootFinished(t *testing.T) {
+	_, f, m := newMachine(t, 0, systemdName)
+	for _, state := range []string{"running", "degraded", "maintenance", "offline"} {
+		f.set(func() { f.state = state })
+		if err := m.BootFinished(soon(t)); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+	f.set(func() { f.state = "stopping" })
+	if err := m.BootFinished(soon(t)); !errors.Is(err, ErrShuttingDown) || !m.ShuttingDown(soon(t)) {
+		t.Errorf("stopping: %v, ShuttingDown %v", err, m.ShuttingDown(soon(t)))
+	}
+	f.set(func() { f.state = "starting" })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := m.BootFinished(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "starting") {
+		t.Errorf("starting for ever: %v", err)
+	}
+	time.AfterFunc(200*time.Millisecond, func() { f.set(func() { f.state = "running" }) })
+	if err := m.BootFinished(soon(t)); err != nil {
+		t.Errorf("starting, then running: %v", err)
+	}
+}
+
+func TestNoSystemd(t *testing.T) {
+	_, _, m := newMachine(t, 0)
+	if err := m.confirmed(soon(t)); err != nil {
+		t.Errorf("confirmed without systemd: %v", err)
+	}
+	if m.ShuttingDown(soon(t)) {
+		t.Error("ShuttingDown without anybody to ask")
+	}
+	if err := m.Reboot(soon(t)); err == nil {
+		t.Error("a bench without systemd and logind rebooted something")
+	}
+}
+
+func TestShuttingDown(t *testing.T) {
+	_, f, m := newMachine(t, 0, systemdName, logindName)
+	if m.ShuttingDown(soon(t)) {
+		t.Error("ShuttingDown while running")
+	}
+	f.set(func() { f.down = true })
+	if !m.ShuttingDown(soon(t)) {
+		t.Error("logind's PreparingForShutdown was not seen")
+	}
+}
+
+func TestReboot(t *testing.T) {
+	_, f, m := newMachine(t, 0, systemdName, logindName)
+	reboot := func() {
+		t.Helper()
+		if err := m.Reboot(soon(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	reboot()
+	f.refusing[logindName] = true
+	reboot()
+	f.refusing[systemdName] = true
+	if err := m.Reboot(soon(t)); err == nil {
+		t.Error("refused by both, and no error")
+	}
+	if got := strings.Join(f.reboots, " "); got != logindName+" "+systemdName {
+		t.Errorf("reboots: %s", got)
+	}
+	mark := filepath.Join(t.TempDir(), "rebooted")
+	m = NewMachine(MachineOptions{BusAddress: m.o.BusAddress, RebootCommand: []string{"touch", mark}})
+	reboot()
+	if _, err := os.Stat(mark); err != nil || len(f.reboots) != 2 {
+		t.Errorf("RebootCommand: %v, reboots %v", err, f.reboots)
+	}
+}
+
+// TestStrangersSystemd: a name that is not root's is neither asked nor believed.
+func TestStrangersSystemd(t *testing.T) {
+	_, f, m := newMachine(t, 65534, systemdName, logindName)
+	f.set(func() { f.state = "stopping" })
+	if m.ShuttingDown(soon(t)) {
+		t.Error("a stranger's word stopped the work")
+	}
+	if err := m.Reboot(soon(t)); !errors.Is(err, ErrDistrusted) || len(f.reboots) != 0 {
+		t.Errorf("Reboot = %v, asked %v", err, f.reboots)
+	}
+}
+
+// TestMarkGoodUnit: RAUC's mark-good, where it exists, has to be done.
+func TestMarkGoodUnit(t *testing.T) {
+	_, f, m := newMachine(t, 0, systemdName)
+	v := func(x any) dbus.Variant { return dbus.MakeVariant(x) }
+	unit := func(load, active, file string, condition bool, checked, exited uint64) map[string]dbus.Variant {
+		return map[string]dbus.Variant{"LoadState": v(load), "ActiveState": v(active), "UnitFileState": v(file),
+			"ConditionResult": v(condition), "ConditionTimestampMonotonic": v(checked), "InactiveExitTimestampMonotonic": v(exited)}
+	}
+	for name, c := range map[string]struct {
+		unit  map[string]dbus.Variant
+		ready bool
+	}{
+		"not there":         {unit("not-found", "inactive", "", false, 0, 0), true},
+		"done, remains":     {unit("loaded", "active", "enabled", true, 9, 9), true},
+		"done, inactive":    {unit("loaded", "inactive", "enabled", true, 9, 9), true},
+		"does not apply":    {unit("loaded", "inactive", "enabled", false, 9, 0), true},
+		"disabled":          {unit("loaded", "inactive", "disabled", false, 0, 0), true},
+		"at work":           {unit("loaded", "activating", "enabled", true, 9, 9), false},
+		"failed":            {unit("loaded", "failed", "enabled", true, 9, 9), false},
+		"not begun":         {unit("loaded", "inactive", "enabled", false, 0, 0), false},
+		"waits for a timer": {unit("loaded", "inactive", "static", false, 0, 0), false},
+	} {
+		f.set(func() { f.unit = c.unit })
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		err := m.confirmed(ctx)
+		cancel()
+		if (err == nil) != c.ready {
+			t.Errorf("%s: %v, want ready %v", name, err, c.ready)
+		}
+	}
+}
+
+// TestWaitReady puts both together: RAUC is asked only after the boot, and
+// ReadyTimeout ends the waiting with what it waited for.
+func TestWaitReady(t *testing.T) {
+	bus, f, m := newMachine(t, 0, systemdName)
+	conn, err := bus.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fake, err := raucbench.NewFake(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set(func() {
+		f.state = "starting"
+		f.unit = map[string]dbus.Variant{"LoadState": dbus.MakeVariant("not-found")}
+	})
+	r := shortened(bus)
+	r.machine, r.limits.ready = m, 500*time.Millisecond
+	if err := r.WaitReady(soon(t)); !errors.Is(err, ErrNotReady) || len(fake.Calls()) != 0 {
+		t.Errorf("WaitReady = %v after calls %v; want ErrNotReady without a call", err, fake.Calls())
+	}
+	f.set(func() { f.state = "running" })
+	if err := r.WaitReady(soon(t)); err != nil {
+		t.Error(err)
+	}
+	fake.SetSlot("rootfs.0", "boot-status", "bad")
+	if err := r.WaitReady(soon(t)); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "rootfs.0 bad") {
+		t.Errorf("slot not good: %v", err)
+	}
+}
+
+// TestActivation: RAUC does not run and is started by the bus.
+func TestActivation(t *testing.T) {
+	b := raucbench.For(t, raucbench.Options{})
+	b.StopService()
+	dir := t.TempDir()
+	service := "[D-BUS Service]\nName=" + raucName + "\nExec=" + need.Tool(t, "rauc") + " --conf=" + b.Conf + " service --override-boot-slot=A\nUser=root\n"
+	if err := os.WriteFile(filepath.Join(dir, raucName+".service"), []byte(service), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	bus, err := raucbench.StartBus(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bus.Stop()
+	r := NewRAUC(RAUCOptions{BusAddress: bus.Address, SystemConf: b.Conf})
+	if system, err := r.System(soon(t)); err != nil || len(system.Slots) != 2 {
+		t.Errorf("System = %+v, %v", system, err)
+	}
+}
+
+// TestBusTrouble: no bus, and one that accepts and says nothing, end in an
+// error and not in waiting.
+func TestBusTrouble(t *testing.T) {
+	r := NewRAUC(RAUCOptions{BusAddress: "unix:path=/nonexistent"})
+	if _, err := r.System(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("no bus: %v, want ErrUnavailable", err)
+	}
+	if err := r.WaitIdle(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("no bus: %v, want ErrUnavailable", err)
+	}
+	address := silent(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := NewRAUC(RAUCOptions{BusAddress: address}).System(ctx)
+	if !errors.Is(err, ErrUnavailable) || time.Since(start) > 10*time.Second {
+		t.Errorf("a silent bus: %v after %v", err, time.Since(start))
+	}
+}
+
+// silent is a bus that accepts connections and never says a word.
+func silent(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "silent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return "unix:path=" + filepath.Join(dir, "s")
+}
