@@ -46,12 +46,12 @@ func busAddress(configured string) (address string, chosen bool) {
 }
 
 // connect opens a connection that ends with ctx. Signals go to handler in the
-// order in which they come. Descriptors are not accepted on it: any local user
+// order in which they come. The bus has the given time to let us in. Descriptors are not accepted on it: any local user
 // may send signals, and every descriptor in one would stay open here.
-func connect(ctx context.Context, address string, handler dbus.SignalHandler) (*dbus.Conn, error) {
+func connect(ctx context.Context, address string, timeout time.Duration, handler dbus.SignalHandler) (*dbus.Conn, error) {
 	var errs []error
 	for one := range strings.SplitSeq(address, ";") {
-		conn, err := connectOne(ctx, one, handler)
+		conn, err := connectOne(ctx, one, timeout, handler)
 		if err == nil {
 			return conn, nil
 		}
@@ -60,12 +60,12 @@ func connect(ctx context.Context, address string, handler dbus.SignalHandler) (*
 	return nil, fmt.Errorf("connect to the system bus: %w", errors.Join(errs...))
 }
 
-func connectOne(ctx context.Context, address string, handler dbus.SignalHandler) (*dbus.Conn, error) {
+func connectOne(ctx context.Context, address string, timeout time.Duration, handler dbus.SignalHandler) (*dbus.Conn, error) {
 	path, err := socketPath(address)
 	if err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: ConnectTimeout}
+	dialer := net.Dialer{Timeout: timeout}
 	socket, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func connectOne(ctx context.Context, address string, handler dbus.SignalHandler)
 		return nil, err
 	}
 	// A bus that accepts and then says nothing ends here.
-	timer := time.AfterFunc(ConnectTimeout, func() { conn.Close() })
+	timer := time.AfterFunc(timeout, func() { conn.Close() })
 	defer timer.Stop()
 	err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
 	if err == nil {
@@ -112,10 +112,15 @@ func socketPath(address string) (string, error) {
 	return "", fmt.Errorf("bus address %.200q names no socket", address)
 }
 
-// call calls a method and stores what it returns. It never waits longer than
-// CallTimeout.
-func call(ctx context.Context, object dbus.BusObject, method string, args []any, results ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+// bus is a connection on which no call takes longer than timeout.
+type bus struct {
+	*dbus.Conn
+	timeout time.Duration
+}
+
+// call calls a method and stores what it returns.
+func (b bus) call(ctx context.Context, object dbus.BusObject, method string, args []any, results ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	if err := object.CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...).Store(results...); err != nil {
 		return fmt.Errorf("%s: %w", method, err)
@@ -126,21 +131,21 @@ func call(ctx context.Context, object dbus.BusObject, method string, args []any,
 // rootOwner returns the unique name of name's owner, which must be root; the
 // bus is asked to start it where nobody has the name. errNoOwner where it
 // cannot; ErrDistrusted where it is another user's.
-func rootOwner(ctx context.Context, conn *dbus.Conn, name string) (string, error) {
-	bus := conn.BusObject()
+func (b bus) rootOwner(ctx context.Context, name string) (string, error) {
+	daemon := b.BusObject()
 	var owner string
-	err := call(ctx, bus, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
+	err := b.call(ctx, daemon, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
 	if isError(err, "org.freedesktop.DBus.Error.NameHasNoOwner") {
-		if err := activate(ctx, bus, name); err != nil {
+		if err := activate(ctx, daemon, name); err != nil {
 			return "", err
 		}
-		err = call(ctx, bus, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
+		err = b.call(ctx, daemon, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
 	}
 	if err != nil {
 		return "", err
 	}
 	var uid uint32
-	if err := call(ctx, bus, "org.freedesktop.DBus.GetConnectionUnixUser", []any{owner}, &uid); err != nil {
+	if err := b.call(ctx, daemon, "org.freedesktop.DBus.GetConnectionUnixUser", []any{owner}, &uid); err != nil {
 		return "", err
 	}
 	if uid != 0 {
@@ -150,11 +155,11 @@ func rootOwner(ctx context.Context, conn *dbus.Conn, name string) (string, error
 }
 
 // activate asks the bus to start the service name.
-func activate(ctx context.Context, bus dbus.BusObject, name string) error {
+func activate(ctx context.Context, daemon dbus.BusObject, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, ActivationTimeout)
 	defer cancel()
 	var code uint32
-	err := bus.CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, name, uint32(0)).Store(&code)
+	err := daemon.CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, name, uint32(0)).Store(&code)
 	if err != nil {
 		return fmt.Errorf("start %s: %w: %w", name, errNoOwner, err)
 	}

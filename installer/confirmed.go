@@ -65,13 +65,13 @@ func (u unit) settled() bool {
 // unit asks systemd for the unit name.
 func (m *Machine) unit(ctx context.Context, name string) (unit, error) {
 	var all map[string]dbus.Variant
-	err := m.with(ctx, systemdName, func(ctx context.Context, conn *dbus.Conn, owner string) error {
+	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
 		var path dbus.ObjectPath
-		manager := conn.Object(owner, systemdPath)
-		if err := call(ctx, manager, systemdManager+".LoadUnit", []any{name}, &path); err != nil {
+		manager := b.Object(owner, systemdPath)
+		if err := b.call(ctx, manager, systemdManager+".LoadUnit", []any{name}, &path); err != nil {
 			return err
 		}
-		return call(ctx, conn.Object(owner, path), properties+".GetAll", []any{systemdUnit}, &all)
+		return b.call(ctx, b.Object(owner, path), properties+".GetAll", []any{systemdUnit}, &all)
 	})
 	text := func(key string) string { s, _ := all[key].Value().(string); return s }
 	number := func(key string) uint64 { n, _ := all[key].Value().(uint64); return n }

@@ -51,7 +51,7 @@ func shortened(bus *raucbench.Bus) *RAUC {
 	r.limits = limits{
 		stall: 2 * time.Second, total: 20 * time.Second, probe: 400 * time.Millisecond, progress: time.Millisecond,
 		busy: time.Second, busyPoll: 50 * time.Millisecond, ready: time.Second, readyPoll: 50 * time.Millisecond,
-		tool: 5 * time.Second,
+		tool: 5 * time.Second, connect: 5 * time.Second, call: 5 * time.Second,
 	}
 	return r
 }

@@ -74,7 +74,7 @@ func (s *session) begin(ctx context.Context, path string, o InstallOptions) erro
 		args["require-manifest-hash"] = dbus.MakeVariant(o.ManifestHash)
 	}
 	s.watch.take() // what came before is nobody's
-	err := s.call(ctx, "InstallBundle", []any{path, args})
+	err := s.ask(ctx, "InstallBundle", []any{path, args})
 	switch {
 	case err == nil, errors.Is(err, ErrBusy):
 		return err
@@ -91,7 +91,7 @@ func (s *session) begin(ctx context.Context, path string, o InstallOptions) erro
 // beginLegacy starts an installation with the method Install, which answers
 // every trouble with the same words.
 func (s *session) beginLegacy(ctx context.Context, path string) error {
-	err := s.call(ctx, "Install", []any{path})
+	err := s.ask(ctx, "Install", []any{path})
 	if err == nil || errors.Is(err, ErrBusy) || isLost(err) {
 		return s.unclear(err)
 	}
@@ -120,7 +120,7 @@ func (s *session) wait(ctx context.Context, limits limits, progress Progress) er
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("stopped waiting, RAUC goes on: %w", ctx.Err())
-		case <-s.conn.Context().Done():
+		case <-s.Context().Done():
 			if ctx.Err() == nil { // else it was closed because we stop
 				return fmt.Errorf("%w: the connection to the bus was lost", ErrUnclear)
 			}
@@ -129,7 +129,7 @@ func (s *session) wait(ctx context.Context, limits limits, progress Progress) er
 		case <-w.stall.C:
 			return fmt.Errorf("%w: %w: RAUC told nothing for %v", ErrUnclear, ErrStalled, limits.stall)
 		case <-w.probe.C:
-			done, err = w.ask(ctx)
+			done, err = w.check(ctx)
 		case <-s.watch.changed:
 			done, err = w.look(ctx)
 		}
@@ -184,19 +184,19 @@ func (w *waiting) look(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	w.interval = recheck
-	return w.ask(ctx)
+	return w.check(ctx)
 }
 
-// ask asks whether RAUC still works, and judges when it does not. A Completed
+// check asks whether RAUC still works, and judges when it does not. A Completed
 // does not say whose it is: while RAUC is busy it may be that of another
 // installation which ended as ours began.
-func (w *waiting) ask(ctx context.Context) (bool, error) {
+func (w *waiting) check(ctx context.Context) (bool, error) {
 	_, err := w.slots(ctx)
 	w.probe.Reset(w.interval)
 	w.interval = min(2*w.interval, w.limits.probe)
 	switch {
-	case errors.Is(err, ErrBusy):
-		w.idle = 0
+	case errors.Is(err, ErrBusy), errors.Is(err, context.DeadlineExceeded):
+		w.idle = 0 // no answer is none; the stall timer runs
 		return false, nil
 	case ctx.Err() != nil:
 		return false, nil // told by wait
@@ -227,7 +227,7 @@ func (w *waiting) judge(ctx context.Context) (bool, error) {
 // so nothing is concluded from them.
 func (w *waiting) lastError(ctx context.Context) string {
 	var v dbus.Variant
-	err := call(ctx, w.rauc, properties+".Get", []any{raucInterface, "LastError"}, &v)
+	err := w.call(ctx, w.rauc, properties+".Get", []any{raucInterface, "LastError"}, &v)
 	if text, ok := v.Value().(string); err == nil && ok && text != "" {
 		return cut(text, MaxField)
 	}

@@ -44,17 +44,14 @@ type MachineOptions struct {
 
 // Machine is the running machine: has it booted, does it go down, reboot it.
 type Machine struct {
-	o    MachineOptions
-	poll time.Duration
+	o             MachineOptions
+	poll          time.Duration
+	connect, call time.Duration
 }
 
 // NewMachine connects to nothing yet.
-func NewMachine(o MachineOptions) *Machine { return &Machine{o: o, poll: BootPoll} }
-
-// connect opens a connection to the bus that ends with ctx.
-func (m *Machine) connect(ctx context.Context) (*dbus.Conn, error) {
-	address, _ := busAddress(m.o.BusAddress)
-	return connect(ctx, address, noSignals{})
+func NewMachine(o MachineOptions) *Machine {
+	return &Machine{o: o, poll: BootPoll, connect: ConnectTimeout, call: CallTimeout}
 }
 
 // own reports whether the machine is the real one, not a bench's.
@@ -73,8 +70,12 @@ func hasSystemd() bool {
 // where there is no systemd, with ErrShuttingDown when the machine goes down,
 // or with an error when ctx ends.
 func (m *Machine) BootFinished(ctx context.Context) error {
+	last := "unknown"
 	for {
 		state, err := m.state(ctx)
+		if err == nil {
+			last = state
+		}
 		switch {
 		case err == nil && state == "stopping":
 			return fmt.Errorf("wait until the boot has finished: %w", ErrShuttingDown)
@@ -84,7 +85,7 @@ func (m *Machine) BootFinished(ctx context.Context) error {
 			return nil
 		}
 		if !sleep(ctx, m.poll) {
-			return fmt.Errorf("wait until the boot has finished (system is %q): %w", state, errors.Join(context.Cause(ctx), err))
+			return fmt.Errorf("wait until the boot has finished (system is %q): %w", last, errors.Join(context.Cause(ctx), err))
 		}
 	}
 }
@@ -102,26 +103,28 @@ func (m *Machine) state(ctx context.Context) (string, error) {
 // property reads one property of a service that root owns.
 func (m *Machine) property(ctx context.Context, name string, path dbus.ObjectPath, of, property string) (dbus.Variant, error) {
 	var v dbus.Variant
-	err := m.with(ctx, name, func(ctx context.Context, conn *dbus.Conn, owner string) error {
-		return call(ctx, conn.Object(owner, path), properties+".Get", []any{of, property}, &v)
+	err := m.with(ctx, name, func(ctx context.Context, b bus, owner string) error {
+		return b.call(ctx, b.Object(owner, path), properties+".Get", []any{of, property}, &v)
 	})
 	return v, err
 }
 
 // with calls f with a connection and the owner of name.
-func (m *Machine) with(ctx context.Context, name string, f func(context.Context, *dbus.Conn, string) error) error {
+func (m *Machine) with(ctx context.Context, name string, f func(context.Context, bus, string) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := m.connect(ctx)
+	address, _ := busAddress(m.o.BusAddress)
+	conn, err := connect(ctx, address, m.connect, noSignals{})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	owner, err := rootOwner(ctx, conn, name)
+	b := bus{conn, m.call}
+	owner, err := b.rootOwner(ctx, name)
 	if err != nil {
 		return err
 	}
-	return f(ctx, conn, owner)
+	return f(ctx, b, owner)
 }
 
 // ShuttingDown reports whether the machine goes down. Where nobody can tell,
@@ -163,8 +166,8 @@ func (m *Machine) Reboot(ctx context.Context) error {
 func (m *Machine) ask(ctx context.Context, name string, path dbus.ObjectPath, method string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, RebootTimeout)
 	defer cancel()
-	return m.with(ctx, name, func(ctx context.Context, conn *dbus.Conn, owner string) error {
-		return call(ctx, conn.Object(owner, path), method, args)
+	return m.with(ctx, name, func(ctx context.Context, b bus, owner string) error {
+		return b.call(ctx, b.Object(owner, path), method, args)
 	})
 }
 

@@ -135,7 +135,7 @@ func TestBootFinished(t *testing.T) {
 		t.Errorf("stopping: %v, ShuttingDown %v", err, m.ShuttingDown(soon(t)))
 	}
 	f.set(func() { f.state = "starting" })
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := m.BootFinished(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "starting") {
 		t.Errorf("starting for ever: %v", err)
@@ -302,13 +302,36 @@ func TestBusTrouble(t *testing.T) {
 	if err := r.WaitIdle(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("no bus: %v, want ErrUnavailable", err)
 	}
-	address := silent(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
+	r = NewRAUC(RAUCOptions{BusAddress: silent(t)})
+	r.limits.connect = 200 * time.Millisecond
 	start := time.Now()
-	_, err := NewRAUC(RAUCOptions{BusAddress: address}).System(ctx)
-	if !errors.Is(err, ErrUnavailable) || time.Since(start) > 10*time.Second {
-		t.Errorf("a silent bus: %v after %v", err, time.Since(start))
+	_, err := r.System(t.Context())
+	if !errors.Is(err, ErrUnavailable) || time.Since(start) > 5*time.Second {
+		t.Errorf("a silent bus: %v after %v, want the end of ConnectTimeout", err, time.Since(start))
+	}
+}
+
+// TestFrozenRAUC: the service has its name and answers nothing.
+func TestFrozenRAUC(t *testing.T) {
+	b := raucbench.For(t, raucbench.Options{})
+	path, info := image(t, b, raucbench.Bundle{Version: "2"})
+	r := forBench(b)
+	r.limits.call, r.limits.stall = 300*time.Millisecond, time.Second
+	thaw, err := b.Freeze()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := r.Install(soon(t), path, InstallOptions{}, nil); !errors.Is(err, ErrUnclear) || time.Since(start) > 5*time.Second {
+		t.Errorf("Install = %v after %v, want ErrUnclear after CallTimeout", err, time.Since(start))
+	}
+	if err := r.WaitIdle(soon(t)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("WaitIdle = %v", err)
+	}
+	thaw()
+	// What was asked before goes on now; it is waited for and looked at.
+	if result, err := Run(soon(t), r, Job{Path: path, Info: info}); err != nil || result.Decision.Action == Refuse || b.Primary() != "B" {
+		t.Errorf("Run = %+v, %v, primary %s", result, err, b.Primary())
 	}
 }
 

@@ -30,6 +30,7 @@ type RAUC struct {
 type limits struct {
 	stall, total, probe, progress          time.Duration
 	busy, busyPoll, ready, readyPoll, tool time.Duration
+	connect, call                          time.Duration
 }
 
 // Limits of waiting.
@@ -50,6 +51,7 @@ func NewRAUC(o RAUCOptions) *RAUC {
 	r := &RAUC{o: o, machine: o.Machine, limits: limits{
 		stall: InstallStall, total: InstallTimeout, probe: IdleProbe, progress: ProgressInterval,
 		busy: BusyTimeout, busyPoll: BusyPoll, ready: ReadyTimeout, readyPoll: ReadyPoll, tool: ToolTimeout,
+		connect: ConnectTimeout, call: CallTimeout,
 	}}
 	if r.machine == nil {
 		r.machine = NewMachine(MachineOptions{BusAddress: o.BusAddress})

@@ -181,10 +181,10 @@ func TestRealRAUCNotGood(t *testing.T) {
 // boots next, or they do not, and the next attempt goes well.
 func TestRealRAUCCrash(t *testing.T) {
 	for _, at := range []int{20, 40, 60, 80} {
-		b := raucbench.For(t, raucbench.Options{SlotSize: 64 << 20})
+		b := raucbench.For(t, raucbench.Options{SlotSize: 24 << 20})
 		r, ctx := forBench(b), t.Context()
 		r.limits.progress = 0
-		content := bytes.Repeat([]byte("the new system.."), 4<<20)
+		content := bytes.Repeat([]byte("the new system.."), 1<<20)
 		path, info := image(t, b, raucbench.Bundle{Version: "2", Content: content})
 		killed := 0
 		err := r.Install(ctx, path, InstallOptions{}, func(percent int, _ string) {
@@ -216,12 +216,12 @@ func TestRealRAUCCrash(t *testing.T) {
 
 // TestRealRAUCAdopt: the agent restarts while RAUC installs.
 func TestRealRAUCAdopt(t *testing.T) {
-	b := raucbench.For(t, raucbench.Options{SlotSize: 160 << 20})
+	b := raucbench.For(t, raucbench.Options{})
 	r := forBench(b)
 	if err := r.Adopt(t.Context(), nil); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("Adopt of nothing = %v", err)
 	}
-	path, info := image(t, b, raucbench.Bundle{Version: "2", Content: make([]byte, 128<<20)})
+	path, info := image(t, b, raucbench.Bundle{Version: "2", Hook: "#!/bin/sh\nsleep 2\n"})
 	ctx, cancel := context.WithCancel(t.Context())
 	err := r.Install(ctx, path, InstallOptions{}, func(int, string) { cancel() })
 	if !errors.Is(err, context.Canceled) {

@@ -15,7 +15,7 @@ import (
 // name when it was opened: all calls go to it and only its signals count.
 // Somebody who takes over the name later is nobody here.
 type session struct {
-	conn   *dbus.Conn
+	bus
 	cancel context.CancelFunc
 	rauc   dbus.BusObject
 	watch  *watch
@@ -27,12 +27,12 @@ func (r *RAUC) open(ctx context.Context) (*session, error) {
 	address, _ := busAddress(r.o.BusAddress)
 	ctx, cancel := context.WithCancel(ctx)
 	w := newWatch()
-	conn, err := connect(ctx, address, w)
+	conn, err := connect(ctx, address, r.limits.connect, w)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	s := &session{conn: conn, cancel: cancel, watch: w}
+	s := &session{bus: bus{conn, r.limits.call}, cancel: cancel, watch: w}
 	if err := s.pin(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -42,12 +42,12 @@ func (r *RAUC) open(ctx context.Context) (*session, error) {
 
 func (s *session) close() {
 	s.cancel()
-	s.conn.Close()
+	s.Close()
 }
 
 // pin finds RAUC and subscribes to it.
 func (s *session) pin(ctx context.Context) error {
-	owner, err := rootOwner(ctx, s.conn, raucName)
+	owner, err := s.rootOwner(ctx, raucName)
 	if errors.Is(err, errNoOwner) {
 		return fmt.Errorf("%w: RAUC: %w", ErrUnavailable, err)
 	}
@@ -55,24 +55,24 @@ func (s *session) pin(ctx context.Context) error {
 		return fmt.Errorf("find RAUC: %w", err)
 	}
 	s.watch.pin(owner)
-	s.rauc = s.conn.Object(owner, raucPath)
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	s.rauc = s.Object(owner, raucPath)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for _, match := range [][]dbus.MatchOption{
 		{dbus.WithMatchSender(owner), dbus.WithMatchInterface(raucInterface)},
 		{dbus.WithMatchSender(owner), dbus.WithMatchInterface(properties)},
 		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, owner)},
 	} {
-		if err := s.conn.AddMatchSignalContext(ctx, match...); err != nil {
+		if err := s.AddMatchSignalContext(ctx, match...); err != nil {
 			return fmt.Errorf("subscribe to RAUC: %w", err)
 		}
 	}
 	return nil
 }
 
-// call calls a method of RAUC's.
-func (s *session) call(ctx context.Context, method string, args []any, results ...any) error {
-	err := call(ctx, s.rauc, raucInterface+"."+method, args, results...)
+// ask calls a method of RAUC's.
+func (s *session) ask(ctx context.Context, method string, args []any, results ...any) error {
+	err := s.call(ctx, s.rauc, raucInterface+"."+method, args, results...)
 	if isBusy(err) {
 		return fmt.Errorf("%w (%w)", ErrBusy, err)
 	}

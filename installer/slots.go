@@ -55,13 +55,13 @@ func (s *session) system(ctx context.Context) (System, error) {
 		"Compatible": &system.Compatible, "Variant": &system.Variant, "BootSlot": &system.BootSlot,
 	} {
 		var v dbus.Variant
-		if err := call(ctx, s.rauc, properties+".Get", []any{raucInterface, name}, &v); err != nil {
+		if err := s.call(ctx, s.rauc, properties+".Get", []any{raucInterface, name}, &v); err != nil {
 			return System{}, fmt.Errorf("property %s: %w", name, err)
 		}
 		*field, _ = v.Value().(string)
 	}
 	// A boot loader that cannot tell (noop), or cannot now, leaves it empty.
-	err = s.call(ctx, "GetPrimary", nil, &system.Primary)
+	err = s.ask(ctx, "GetPrimary", nil, &system.Primary)
 	if errors.Is(err, ErrBusy) || isLost(err) || ctx.Err() != nil {
 		return System{}, err
 	}
@@ -76,7 +76,7 @@ func (s *session) slots(ctx context.Context) ([]Slot, error) {
 		Name   string
 		Status map[string]dbus.Variant
 	}
-	if err := s.call(ctx, "GetSlotStatus", nil, &raw); err != nil {
+	if err := s.ask(ctx, "GetSlotStatus", nil, &raw); err != nil {
 		return nil, err
 	}
 	if len(raw) > MaxSlots {

@@ -36,6 +36,6 @@ func parseVersion(text string) version {
 // has reports whether this version of RAUC has a method.
 func (s *session) has(ctx context.Context, method string) bool {
 	var text string
-	err := call(ctx, s.rauc, "org.freedesktop.DBus.Introspectable.Introspect", nil, &text)
+	err := s.call(ctx, s.rauc, "org.freedesktop.DBus.Introspectable.Introspect", nil, &text)
 	return err == nil && strings.Contains(text, `"`+method+`"`)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"usbagent/test/need"
@@ -134,6 +135,12 @@ func (b *Bench) StartService(slot string) error {
 // StopService ends RAUC; Kill ends it without a chance to clean up.
 func (b *Bench) StopService() { b.rauc.stop() }
 func (b *Bench) Kill()        { b.rauc.kill() }
+
+// Freeze stops the service where it is, until thaw is called.
+func (b *Bench) Freeze() (thaw func(), err error) {
+	p := b.rauc.cmd.Process
+	return func() { p.Signal(syscall.SIGCONT) }, p.Signal(syscall.SIGSTOP)
+}
 
 // Reboot restarts RAUC in the slot that the boot loader would boot, and returns it.
 func (b *Bench) Reboot() (slot string, err error) {

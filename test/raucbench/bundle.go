@@ -17,7 +17,7 @@ type Bundle struct {
 	Version    string // "1"
 	Format     string // "plain" (default) or "verity"
 	Content    []byte // of the root file system; random where nil
-	Hook       string // a shell script as the bundle's hook, with all image hooks enabled
+	Hook       string // a shell script that RAUC runs before it installs (install-check)
 	PKI        *PKI   // signs it; the bench's
 }
 
@@ -66,15 +66,15 @@ func (b *Bench) bundleDefaults(o Bundle) Bundle {
 
 // fill writes what goes into the bundle.
 func (o Bundle) fill(dir string) error {
-	hooks, image := "", ""
+	hooks := ""
 	if o.Hook != "" {
-		hooks, image = "[hooks]\nfilename=hook.sh\nhooks=install-check\n\n", "hooks=pre-install;post-install\n"
+		hooks = "[hooks]\nfilename=hook.sh\nhooks=install-check\n\n"
 		if err := os.WriteFile(filepath.Join(dir, "hook.sh"), []byte(o.Hook), 0o755); err != nil {
 			return err
 		}
 	}
-	manifest := fmt.Sprintf("[update]\ncompatible=%s\nversion=%s\n\n[bundle]\nformat=%s\n\n%s[image.rootfs]\nfilename=rootfs.img\n%s",
-		o.Compatible, o.Version, o.Format, hooks, image)
+	manifest := fmt.Sprintf("[update]\ncompatible=%s\nversion=%s\n\n[bundle]\nformat=%s\n\n%s[image.rootfs]\nfilename=rootfs.img\n",
+		o.Compatible, o.Version, o.Format, hooks)
 	if err := os.WriteFile(filepath.Join(dir, "manifest.raucm"), []byte(manifest), 0o644); err != nil {
 		return err
 	}
