@@ -160,8 +160,12 @@ func activate(ctx context.Context, daemon dbus.BusObject, name string) error {
 	defer cancel()
 	var code uint32
 	err := daemon.CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, name, uint32(0)).Store(&code)
-	if err != nil {
+	var answer dbus.Error
+	if errors.As(err, &answer) { // the bus's own: unknown, or its start failed
 		return fmt.Errorf("start %s: %w: %w", name, errNoOwner, err)
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return nil
 }

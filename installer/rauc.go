@@ -65,18 +65,22 @@ func (r *RAUC) Name() string { return "rauc" }
 // WaitIdle returns when RAUC works on nothing. A service that cannot be asked
 // is an error at once, since it would not install either.
 func (r *RAUC) WaitIdle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.limits.busy, fmt.Errorf("%w: waited %v", ErrBusy, r.limits.busy))
-	defer cancel()
+	// Every question has its own bounds; the deadline counts between them, so
+	// that the end of the waiting is not taken for an answer.
+	deadline := time.Now().Add(r.limits.busy)
 	for {
 		running, err := r.Running(ctx)
 		if err == nil && !running {
 			return nil
 		}
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("wait until RAUC is idle: %w", err)
+		if err == nil && time.Now().After(deadline) {
+			err = fmt.Errorf("%w: waited %v", ErrBusy, r.limits.busy)
 		}
-		if !sleep(ctx, r.limits.busyPoll) {
-			return fmt.Errorf("wait until RAUC is idle: %w", context.Cause(ctx))
+		if err == nil && !sleep(ctx, r.limits.busyPoll) {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("wait until RAUC is idle: %w", err)
 		}
 	}
 }
@@ -86,28 +90,25 @@ func (r *RAUC) WaitIdle(ctx context.Context) error {
 // slot good where it says anything. An unproven system must not overwrite the
 // one that works.
 func (r *RAUC) WaitReady(ctx context.Context) error {
+	deadline := time.Now().Add(r.limits.ready)
 	late := fmt.Errorf("%w: waited %v", ErrNotReady, r.limits.ready)
-	ctx, cancel := context.WithTimeoutCause(ctx, r.limits.ready, late)
+	bounded, cancel := context.WithDeadlineCause(ctx, deadline, late)
 	defer cancel()
-	if err := r.machine.confirmed(ctx); err != nil {
-		return fmt.Errorf("wait until the system is confirmed good: %w", orCause(ctx, err))
-	}
-	why := error(nil)
-	for {
-		ready, err := r.slotGood(ctx)
-		if ready {
+	err := r.machine.confirmed(bounded)
+	for err == nil {
+		ready, why := r.slotGood(ctx)
+		switch {
+		case ready:
 			return nil
-		}
-		if err != nil && ctx.Err() == nil {
-			if errors.Is(err, ErrDistrusted) || errors.Is(err, ErrUnavailable) {
-				return fmt.Errorf("wait until the system is confirmed good: %w", err)
-			}
-			why = err
-		}
-		if !sleep(ctx, r.limits.readyPoll) {
-			return fmt.Errorf("wait until the system is confirmed good: %w", errors.Join(context.Cause(ctx), why))
+		case errors.Is(why, ErrDistrusted), errors.Is(why, ErrUnavailable):
+			err = why
+		case time.Now().After(deadline):
+			err = errors.Join(late, why)
+		case !sleep(ctx, r.limits.readyPoll):
+			err = errors.Join(context.Cause(ctx), why)
 		}
 	}
+	return fmt.Errorf("wait until the system is confirmed good: %w", err)
 }
 
 // slotGood reports whether nothing speaks against the booted slot. While RAUC
@@ -134,12 +135,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// orCause returns why ctx ended, or err where it has not.
-func orCause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
-	}
-	return err
 }
