@@ -62,6 +62,28 @@ func TestAppendWithFaults(t *testing.T) {
 	}
 }
 
+// TestAppendAndPowerCuts: once Append has returned, the sum is on the disk, and
+// whatever the list had stays.
+func TestAppendAndPowerCuts(t *testing.T) {
+	need.Root(t)
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) {
+			faults.PowerCuts(t, "append", start, func(t *testing.T, dir string, o faults.Outcome) {
+				l := Open(listIn(dir), true)
+				if contains(t, l, a) != (name == "a list") {
+					t.Errorf("%v: the earlier sum: %v", o, name != "a list")
+				}
+				if !o.Killed && !contains(t, l, b) {
+					t.Errorf("%v: Append had returned, and the sum is gone", o)
+				}
+				if err := l.Append(b); err != nil {
+					t.Errorf("%v: a further Append: %v", o, err)
+				}
+			})
+		})
+	}
+}
+
 // TestAppendOrder: the line is synced, then the directory, before Append
 // returns, and nothing is written after the sync.
 func TestAppendOrder(t *testing.T) {

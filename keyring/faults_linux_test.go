@@ -95,6 +95,12 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			faults.Every(t, s.operation, setup, func(t *testing.T, dir string, o faults.Outcome) { s.check(t, dir, o) })
 			s.order(t, faults.Calls(t, s.operation, setup))
+			faults.PowerCuts(t, s.operation, setup, func(t *testing.T, dir string, o faults.Outcome) {
+				if now := look(dir, "keyring.pem"); !o.Killed && now != s.now {
+					t.Errorf("%v: the operation had returned, and the keyring is %.60q", o, now)
+				}
+				s.check(t, dir, o)
+			})
 		})
 	}
 }

@@ -34,21 +34,34 @@ func Tmpfs(t testing.TB, size string) string {
 // loop device and returns its directory.
 func Ext4(t testing.TB, size int64) string {
 	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	MakeExt4(t, image, size)
+	return Mount(t, image)
+}
+
+// MakeExt4 makes an ext4 of size bytes in the file image.
+func MakeExt4(t testing.TB, image string, size int64) {
+	t.Helper()
 	need.Root(t)
-	mkfs := need.Tool(t, "mkfs.ext4")
-	base := t.TempDir()
-	image, dir := filepath.Join(base, "image"), filepath.Join(base, "mnt")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(image, size); err != nil {
 		t.Fatal(err)
 	}
-	run(t, mkfs, "-q", "-F", "-b", "1024", "-m", "0", "-E", "lazy_itable_init=0", image)
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	run(t, need.Tool(t, "mkfs.ext4"), "-q", "-F", "-b", "1024", "-m", "0", "-E", "lazy_itable_init=0", image)
+}
+
+// Mount mounts image by a loop device until the test ends. Nothing is written
+// on its own account for five minutes.
+func Mount(t testing.TB, image string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(filepath.Dir(image), "mnt")
+	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, need.Tool(t, "mount"), "-o", "loop", image, dir)
+	os.Chmod(dir, 0o755)
+	run(t, need.Tool(t, "mount"), "-t", "ext4", "-o", "loop,commit=300", image, dir)
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 	return dir
 }

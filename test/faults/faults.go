@@ -145,7 +145,14 @@ func one(t *testing.T, name, fault string, c Call, setup func(string), check fun
 // Calls lists the system calls of the operation when nothing goes wrong.
 func Calls(t *testing.T, name string, setup func(dir string)) []Call {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "faults") // as deep as that of one
+	return callsBelow(t, "", name, setup)
+}
+
+// callsBelow is Calls in a directory below base: how deep it is decides how
+// many calls there are.
+func callsBelow(t *testing.T, base, name string, setup func(dir string)) []Call {
+	t.Helper()
+	dir, err := os.MkdirTemp(base, "faults")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +194,7 @@ const traced = "openat ?open ?creat close read pread64 write pwrite64 lseek fsta
 // run runs the child under strace (not with --seccomp-bpf: strace 6.1 delivers no
 // signals then) and returns the trace and what it printed.
 func run(t *testing.T, name, dir, inject string) (trace, out string, err error) {
-	log := filepath.Join(filepath.Dir(dir), filepath.Base(dir)+".trace")
+	log := filepath.Join(os.TempDir(), filepath.Base(dir)+".trace")
 	defer os.Remove(log)
 	set := strings.ReplaceAll(traced, " ", ",")
 	args := []string{"-f", "-s", "200", "-o", log, "-e", "trace=" + set}
