@@ -5,6 +5,8 @@ package mount
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -13,14 +15,18 @@ import (
 	"usbagent/internal/detach"
 )
 
-// MaxUnmounts bounds how many mounts Detach takes from one mount point.
+// MaxUnmounts bounds how many mounts one Detach takes from one mount point.
 const MaxUnmounts = 256
 
 // Detach takes the mount away, with everything that is mounted on it or below
 // it, removes the directory if Mount made it (an empty one that was there
-// before stays, unless the mount is in use), and ends the ntfs-3g that served
-// it. What nobody uses is unmounted cleanly; what is in use is detached as a
-// whole and ends with its last user.
+// before stays), and ends the ntfs-3g that served it.
+//
+// What nobody uses is unmounted cleanly. What is in use goes out of sight and
+// ends with its last user, who until then sees it as it was, with the mounts
+// below it in their places: a script's verified copy stays over its name. Its
+// ntfs-3g does not live so long: the stick is gone, or the agent would not
+// have called.
 //
 // It works when the device is gone, and may be called again: after a success
 // it does nothing, after an error it tries anew. It may block as long as the
@@ -44,9 +50,10 @@ func (x *Mount) Detach() error {
 	return nil
 }
 
-// unmount repeats until mountinfo no longer shows the mount; where it never
+// unmount goes on until mountinfo no longer shows the mount; where it never
 // did, whatever lies on the target belongs to somebody else.
 func (x *Mount) unmount() error {
+	take := x.takeAway
 	for range MaxUnmounts {
 		infos, err := mountsBelow(x.Target)
 		if err != nil {
@@ -55,9 +62,11 @@ func (x *Mount) unmount() error {
 		if !x.among(infos) {
 			return nil
 		}
-		if err := unmountAll(x.Target, len(infos) == 1); err != nil {
+		err = take(len(infos) > 1)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, fs.ErrNotExist) { // those: somebody was quicker
 			return err
 		}
+		take = x.takeOne // where that did not take all away
 	}
 	return fmt.Errorf("more than %d mounts", MaxUnmounts)
 }
@@ -72,25 +81,28 @@ func (x *Mount) among(infos []*mountinfo.Info) bool {
 	return false
 }
 
-// unmountAll takes away what lies on target: cleanly where that is one mount
-// that nobody uses. Otherwise a script may run there, and the copy that covers
-// its name on the stick must stay with it (package detach).
-func unmountAll(target string, single bool) error {
-	err := error(unix.EBUSY)
-	if single {
-		err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
-	}
-	if errors.Is(err, unix.EBUSY) {
-		if detach.Connected(target) == nil {
-			return nil
+// takeAway unmounts what stands alone and is not used, and else detaches all
+// that lies on the target as a whole, with the directory. Unmounting the
+// mounts below one by one would uncover files of the stick for those who have
+// their working directory there.
+func (x *Mount) takeAway(covered bool) error {
+	if !covered {
+		err := unix.Unmount(x.Target, unix.UMOUNT_NOFOLLOW)
+		if !errors.Is(err, unix.EBUSY) {
+			return err
 		}
-		err = unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-		return nil // somebody else was quicker: look again
+	if err := detach.Connected(x.Target); err != nil {
+		return x.takeOne(covered)
 	}
-	if err != nil {
-		return fmt.Errorf("unmount %s: %w", target, err)
+	x.helper.kill() // its users would keep it alive
+	if x.made {
+		return nil
 	}
-	return nil
+	return os.Mkdir(x.Target, 0o755) // it was there before
+}
+
+// takeOne detaches the topmost mount of the target, with all below that.
+func (x *Mount) takeOne(bool) error {
+	return unix.Unmount(x.Target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,6 +49,50 @@ func TestDetachBusy(t *testing.T) {
 		t.Errorf("its user: %v", err)
 	}
 	mounted(t, m, d) // the agent's next run, while it is still in use
+}
+
+// TestDetachUncoversNothing: who has the working directory there sees what
+// lay over a file to the end. That is how autorun.sh stays the verified one.
+func TestDetachUncoversNothing(t *testing.T) {
+	image := ext4Stick(t, "STICK")
+	file := filepath.Join(t.TempDir(), "autorun.sh")
+	write(t, file, []byte("evil"))
+	run(t, need.Tool(t, "debugfs"), "-w", "-R", "write "+file+" autorun.sh", image)
+	d := loop(t, image, false)
+	for _, there := range []bool{false, true} {
+		m := mounter(t)
+		if there {
+			if err := os.MkdirAll(filepath.Join(m.o.Root, "STICK"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x := mounted(t, m, d)
+		write(t, file, []byte("verified"))
+		if err := unix.Mount(file, filepath.Join(x.Target, "autorun.sh"), "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		script := exec.Command("sh", "-c", "read go; cat autorun.sh")
+		script.Dir = x.Target
+		in, err := script.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		script.Stdout = &said
+		if err := script.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Detach(); err != nil {
+			t.Error(err)
+		}
+		in.Close()
+		if err := script.Wait(); err != nil || said.String() != "verified" {
+			t.Errorf("it sees %q, %v", said.String(), err)
+		}
+		if _, err := os.Lstat(x.Target); (err == nil) != there {
+			t.Errorf("afterwards: %v", err)
+		}
+	}
 }
 
 // TestDetachDead: the device no longer answers any read.
@@ -102,7 +147,7 @@ func TestMaxUnmounts(t *testing.T) {
 	d := loop(t, ext4Stick(t, "STICK"), false)
 	m := mounter(t)
 	x := mounted(t, m, d)
-	for range 2 * MaxUnmounts { // half of them at the most are taken away as a whole
+	for range MaxUnmounts {
 		if err := unix.Mount("tmpfs", x.Target, "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
 		}

@@ -101,7 +101,7 @@ func (m *Mounter) startConfined(ctx context.Context, args ...string) (*confined,
 	argv = append(append([]string(nil), argv...), args...)
 	c := &confined{cmd: exec.Command(argv[0], argv[1:]...), link: ours, exited: make(chan struct{}), words: &words{}}
 	c.cmd.ExtraFiles = []*os.File{theirs}
-	c.cmd.Env = []string{"LC_ALL=C.UTF-8"} // ntfs-3g converts names to the locale's character set
+	c.cmd.Env = []string{"GODEBUG=asyncpreemptoff=1"} // no signals of Go's own, which would interrupt trapped calls
 	c.cmd.Dir = "/"
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
 	if err := c.start(); err != nil {

@@ -45,39 +45,49 @@ type reply struct {
 // confined; and mount, which is not let through but done here, on the
 // process's /dev/fuse descriptor, with our source, type and flags. So the
 // process needs no capability at all, and its arguments decide nothing.
-func supervise(listener *os.File, pid int, d Device) (*os.File, error) {
-	running := false
+func supervise(listener *os.File, pid int, d Device) (root *os.File, err error) {
+	defer func() {
+		if err != nil && root != nil {
+			root.Close()
+			root = nil
+		}
+	}()
+	limited, running := false, false
 	for range maxHelperCalls {
 		n, err := receive(listener)
 		if err != nil {
-			return nil, err
+			return root, err
 		}
+		r := reply{id: n.id}
 		switch {
 		case n.nr == unix.SYS_EXECVE && !running:
-			running = true
-			if err := limit(pid); err != nil {
-				return nil, err
+			if !limited {
+				if err := limit(pid); err != nil {
+					return nil, err
+				}
 			}
-			if err := answer(listener, reply{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}); err != nil {
-				return nil, err
-			}
+			limited, r.flags = true, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 		case n.nr == unix.SYS_MOUNT && running:
-			root, err := fuseTree(pid, d)
-			if err != nil {
-				return nil, err
+			if root == nil {
+				if root, err = fuseTree(pid, d); err != nil {
+					return nil, err
+				}
 			}
-			if err := answer(listener, reply{id: n.id}); err != nil {
-				root.Close()
-				return nil, err
-			}
+		default:
+			r.error = -int32(unix.EPERM)
+		}
+		err = answer(listener, r)
+		switch {
+		case errors.Is(err, unix.ENOENT): // a signal came first: it asks again
+		case err != nil:
+			return root, err
+		case n.nr == unix.SYS_MOUNT && root != nil:
 			return root, nil
 		default:
-			if err := answer(listener, reply{id: n.id, error: -int32(unix.EPERM)}); err != nil {
-				return nil, err
-			}
+			running = limited
 		}
 	}
-	return nil, fmt.Errorf("more than %d trapped system calls", maxHelperCalls)
+	return root, fmt.Errorf("more than %d trapped system calls", maxHelperCalls)
 }
 
 // receive waits for the next trapped call. An error when the process is gone.
@@ -107,9 +117,10 @@ func receive(listener *os.File) (notification, error) {
 	}
 }
 
+// answer replies; ENOENT where the call was interrupted meanwhile.
 func answer(listener *os.File, r reply) error {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, listener.Fd(), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
-	if errno != 0 && errno != unix.ENOENT {
+	if errno != 0 {
 		return errno
 	}
 	return nil
