@@ -62,7 +62,7 @@ func supervise(listener *os.File, pid int, d Device) (root *os.File, err error) 
 		switch {
 		case n.nr == unix.SYS_EXECVE && !running:
 			if !limited {
-				if err := limit(pid); err != nil {
+				if err := limit(int(n.pid)); err != nil {
 					return nil, err
 				}
 			}
@@ -126,10 +126,11 @@ func answer(listener *os.File, r reply) error {
 	return nil
 }
 
-// limit checks that process pid has given everything up, and sets its limits:
-// from here, since Go's own address space would not fit into them.
-func limit(pid int) error {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// limit checks that the thread which asks for exec has given everything up (the
+// others of its process end with exec), and sets the limits: from here, since
+// Go's own address space would not fit into them.
+func limit(thread int) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func limit(pid int) error {
 		unix.RLIMIT_AS: MaxHelperMemory, unix.RLIMIT_NOFILE: MaxHelperFiles,
 		unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_MEMLOCK: 0, unix.RLIMIT_MSGQUEUE: 0,
 	} {
-		if err := unix.Prlimit(pid, resource, &unix.Rlimit{Cur: most, Max: most}, nil); err != nil {
+		if err := unix.Prlimit(thread, resource, &unix.Rlimit{Cur: most, Max: most}, nil); err != nil {
 			return fmt.Errorf("limit %d: %w", resource, err)
 		}
 	}
@@ -156,10 +157,25 @@ func fuseTree(pid int, d Device) (*os.File, error) {
 		return nil, err
 	}
 	defer fuse.Close()
-	return kernelTree(d, attempt{"fuseblk", []option{
+	root, err := kernelTree(d, attempt{"fuseblk", []option{
 		{"fd", strconv.Itoa(int(fuse.Fd()))}, {"rootmode", "40000"}, {"user_id", "0"}, {"group_id", "0"},
 		{"blksize", "4096"}, {"default_permissions", ""}, {"allow_other", ""},
 	}})
+	if err == nil && !connected(fuse) {
+		root.Close()
+		return nil, fmt.Errorf("%w, by another ntfs-3g", ErrMounted)
+	}
+	return root, err
+}
+
+// connected reports whether a mount uses the descriptor of /dev/fuse. Where
+// the device is mounted already, even in a mount namespace that we do not see,
+// the kernel gives out that mount's file system and leaves ours unused; poll
+// says so (fs/fuse/dev.c, fuse_dev_poll).
+func connected(fuse *os.File) bool {
+	fds := []unix.PollFd{{Fd: int32(fuse.Fd()), Events: unix.POLLOUT}}
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&unix.POLLERR == 0
 }
 
 // fuseDevice is the number of /dev/fuse (Documentation/admin-guide/devices.txt).
