@@ -32,7 +32,11 @@ var usbagent = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program := filepath.Join(dir, "usbagent")
-	out, err := exec.Command("go", "build", "-o", program, "usbagent/cmd/usbagent").CombinedOutput()
+	args := []string{"build", "-o", program, "usbagent/cmd/usbagent"}
+	if raceDetector { // a race in the daemon ends it with status 66
+		args = append([]string{"build", "-race"}, args[1:]...)
+	}
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
@@ -147,7 +151,7 @@ func (b *bench) start() {
 	b.log, err = os.OpenFile(filepath.Join(b.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	b.must(err)
 	b.daemon = exec.Command(program, append([]string{"run", "--config", b.configFile()}, b.flags...)...)
-	b.daemon.Env = append(os.Environ(), b.env...)
+	b.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), b.env...)
 	b.daemon.Stdout, b.daemon.Stderr = b.log, b.log
 	b.must(b.daemon.Start())
 	b.log.Close()

@@ -90,6 +90,21 @@ func TestTamperedScriptIsRefused(t *testing.T) {
 	b.wait("the LED to be off", func() bool { return b.led() == "off" })
 }
 
+func TestFailureIsShownAgainAfterARestart(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	_, device := b.run("HALF", files{"autorun.sh": "#!/bin/sh\n"})
+	b.stop(syscall.SIGKILL)
+	b.must(os.WriteFile(filepath.Join(b.dir, "root/sys/class/leds/yellow/brightness"), []byte("0\n"), 0o644))
+	b.start()
+	b.wait("the LED to flash", func() bool { return b.led() == "on" })
+	if st := b.status(); st.State != "failed" || st.Sticks[0].Code != 4 {
+		t.Errorf("state %q, sticks %+v", st.State, st.Sticks)
+	}
+	b.pull(device)
+	b.wait("the LED to be off", func() bool { return b.led() == "off" })
+}
+
 func TestStopWithinFiveSeconds(t *testing.T) {
 	b := newBench(t)
 	b.start()

@@ -132,7 +132,7 @@ func (a *Agent) over(ctx context.Context, s *stick) bool {
 		s.log.Info("stick pulled, its further steps are dropped")
 		return true
 	}
-	if a.Machine.ShuttingDown(ctx) {
+	if a.scripted && a.Machine.ShuttingDown(ctx) { // a script may have asked for it
 		s.log.Info("the system is going down, nothing more is started")
 		return true
 	}
@@ -271,6 +271,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *signature.Ve
 	if err != nil {
 		return o.result(Failed, "not started: %v", err), CodeScript
 	}
+	a.scripted = true
 	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id))
 	o.drop() // the runner has its own copy
 	debug.FreeOSMemory()

@@ -88,7 +88,7 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	if step, action, ok := a.early(ctx, s, i); !ok {
 		return step, action
 	}
-	path, options, remove, err := a.place(s, i)
+	path, options, remove, err := a.place(ctx, s, i)
 	if err != nil {
 		result := Failed
 		if errors.Is(err, installer.ErrChanged) {
@@ -221,14 +221,14 @@ func (a *Agent) ready(ctx context.Context, s *stick) bool {
 
 // place puts the image where the device cannot change it any more, or returns
 // its path on the stick where that makes no difference (SPEC 2.6).
-func (a *Agent) place(s *stick, i *image) (path string, o installer.InstallOptions, remove func(), err error) {
+func (a *Agent) place(ctx context.Context, s *stick, i *image) (path string, o installer.InstallOptions, remove func(), err error) {
 	facts := installer.StageFacts{Direct: installer.Direct(a.Config.Installer.Direct), Format: i.info.Format}
 	facts.Conf, _ = installer.ReadSystemConf(a.RAUCConf)
 	facts.Location = location(i.file)
 	if i.bundle != nil && i.bundle.Manifest != nil {
 		sum := sha256.Sum256(i.bundle.Manifest)
 		o.ManifestHash = hex.EncodeToString(sum[:])
-		facts.Binds = a.Images.BindsManifest(s.ctx)
+		facts.Binds = a.Images.BindsManifest(ctx)
 	}
 	if !facts.Binds {
 		o.ManifestHash = ""
@@ -239,7 +239,10 @@ func (a *Agent) place(s *stick, i *image) (path string, o installer.InstallOptio
 		return filepath.Join(i.volume.target, i.name), o, func() {}, nil
 	}
 	s.log.Info("the image is copied first", zap.String("file", Show(i.name)), zap.String("size", Bytes(i.size)), zap.String("reason", why))
-	staged, err := installer.Stage(s.ctx, a.stageRequest(s, i))
+	ctx, cancel := context.WithCancelCause(ctx) // ended by a pull, too
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+	staged, err := installer.Stage(ctx, a.stageRequest(s, i))
 	if err != nil {
 		return "", o, nil, err
 	}

@@ -4,9 +4,6 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,7 +13,6 @@ import (
 	"usbagent/ledger"
 	"usbagent/mount"
 	"usbagent/netlink"
-	"usbagent/signature"
 )
 
 // stick is one insertion of one USB disk with all its partitions.
@@ -84,16 +80,20 @@ func (a *Agent) insert(disk netlink.Disk) {
 	go a.prepare(s)
 }
 
-// recall takes over what the ledger knows of a stick that was handled earlier
-// in this boot and has stayed in since.
+// recall takes over what the ledger knows of a stick that has stayed in since
+// an earlier run of the agent in this boot: the result where it was finished,
+// else whether it was there at boot.
 func (a *Agent) recall(s *stick) {
-	if a.Ledger == nil || s.disk.DiskSeq == 0 {
-		return
-	}
-	if entry, ok := a.Ledger.Handled(s.disk.DiskSeq, s.disk.Name); ok {
+	entry, ok := a.Ledger.Seen(s.disk.DiskSeq, s.disk.Name)
+	switch {
+	case !ok:
+	case entry.Finished.IsZero():
+		s.atBoot = entry.AtBoot
+	default:
 		s.entry, s.remembered = entry, true
 		s.light.Working, s.light.Code = false, entry.Code
 	}
+	s.entry.AtBoot = s.atBoot
 }
 
 // remove is called when a stick has gone, whatever is going on with it.
@@ -124,265 +124,6 @@ func (a *Agent) detach(s *stick) {
 			}
 		})
 	}
-}
-
-// prepare mounts and reads a stick. It may hang as long as the device does;
-// nothing waits for it.
-func (a *Agent) prepare(s *stick) {
-	err := a.examine(s)
-	switch {
-	case errors.Is(err, unix.ENOMEDIUM):
-		s.log.Info("the medium was taken out")
-		a.forget(s)
-	case errors.Is(context.Cause(s.ctx), errPulled):
-		a.finish(s)
-	case s.ctx.Err() != nil: // the agent stops; the next one begins anew with the stick
-	case s.remembered:
-		s.log.Info("stick was handled before in this boot, nothing is done again")
-	case err != nil:
-		a.report(s, ledger.Step{Step: StepMount, Device: s.disk.Name, Result: Failed, Reason: err.Error()}, CodeUnreadable)
-		a.finish(s)
-	}
-	a.mu.Lock()
-	s.prepared, s.ready = true, err == nil && !s.remembered && !s.gone
-	if !s.ready {
-		s.drop()
-	}
-	a.mu.Unlock()
-	a.nudge()
-}
-
-// forget takes s out of the sticks that are in.
-func (a *Agent) forget(s *stick) {
-	a.mu.Lock()
-	a.sticks = slices.DeleteFunc(a.sticks, func(x *stick) bool { return x == s })
-	s.gone = true
-	a.mu.Unlock()
-	s.cancel(errPulled)
-	a.publish()
-}
-
-// examine mounts every file system of s and reads the pairs on them.
-func (a *Agent) examine(s *stick) error {
-	if err := a.admit(s); err != nil {
-		return err
-	}
-	a.awaitDetached()
-	devices, err := a.devices(s)
-	if err != nil {
-		return err
-	}
-	failures := make(map[string]error)
-	var first error
-	for _, d := range devices {
-		err := a.mountOne(s, d)
-		switch {
-		case s.ctx.Err() != nil:
-			return context.Cause(s.ctx)
-		case errors.Is(err, unix.ENOMEDIUM):
-			return err
-		case err != nil:
-			s.log.Warn("not mounted", zap.String("partition", d.Name), zap.Error(err))
-			failures[d.Name] = err
-			if first == nil {
-				first = err
-			}
-		}
-	}
-	if len(failures) == len(devices) {
-		return first
-	}
-	for _, d := range devices {
-		if err := failures[d.Name]; err != nil && !s.remembered { // no failure beside one that can be read
-			a.report(s, ledger.Step{Step: StepMount, Device: d.Name, Result: Skipped, Reason: err.Error()}, 0)
-		}
-	}
-	if s.remembered {
-		return nil
-	}
-	select { // an earlier script may still have its bytes over a name of ours
-	case <-a.adopted:
-	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
-	}
-	return a.read(s)
-}
-
-// admit refuses what must not be touched.
-func (a *Agent) admit(s *stick) error {
-	a.mu.Lock()
-	hung := a.hung
-	a.mu.Unlock()
-	if hung >= MaxAbandoned {
-		return fmt.Errorf("%d devices do not answer; no further one is tried before some of them do", hung)
-	}
-	if a.Config.Devices.StorageOnly {
-		return storageOnly(s.disk)
-	}
-	return nil
-}
-
-// awaitDetached lets the mounts of a pulled stick go first, for a while.
-func (a *Agent) awaitDetached() {
-	done := make(chan struct{})
-	go func() { a.detaching.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(DetachWait):
-	}
-}
-
-// devices returns what of s can be mounted: its partitions in number order,
-// or the whole disk where it has none.
-func (a *Agent) devices(s *stick) ([]mount.Device, error) {
-	var list []mount.Device
-	err := a.abandonable(s, MountTimeout, func(func()) error {
-		settled, err := a.settle(s)
-		list = settled
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
-}
-
-// settle opens the disk, which makes the kernel read its partition table
-// where that is still to be done, and looks which partitions there are.
-func (a *Agent) settle(s *stick) ([]mount.Device, error) {
-	table, err := partitioned(s.disk)
-	if err != nil {
-		return nil, err
-	}
-	for end := time.Now().Add(PartitionWait); ; {
-		disk, present, err := netlink.Refresh("", s.disk.Name, a.Config.Devices.Allow)
-		if err != nil {
-			return nil, err
-		}
-		if !present || !s.same(disk) {
-			return nil, errPulled
-		}
-		if len(disk.Partitions) > 0 {
-			return partitionDevices(disk), nil
-		}
-		if !table || time.Now().After(end) {
-			return []mount.Device{wholeDevice(disk)}, nil
-		}
-		if !sleep(s.ctx, 50*time.Millisecond) {
-			return nil, context.Cause(s.ctx)
-		}
-	}
-}
-
-// mountOne mounts one partition, or takes over the mount of an earlier run.
-func (a *Agent) mountOne(s *stick, d mount.Device) error {
-	m := a.takeReused(s, d)
-	if m == nil {
-		err := a.abandonable(s, MountTimeout, func(func()) error {
-			made, err := a.mounter.Mount(s.ctx, d)
-			if err == nil && !a.keep(s, made) {
-				return made.Detach() // it came too late
-			}
-			m = made
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	} else if !a.keep(s, m) {
-		return m.Detach()
-	}
-	dir, err := duplicate(m.Root())
-	if err != nil {
-		return err
-	}
-	v := &volume{directory: dir, device: d.Name, target: m.Target, fold: m.FoldCase}
-	a.change(s, func() {
-		s.volumes = append(s.volumes, v)
-		if s.entry.Mountpoint == "" {
-			s.entry.Label, s.entry.Filesystem, s.entry.Mountpoint = Show(m.Label), m.Type, Show(m.Target)
-		}
-	})
-	if !s.remembered {
-		a.report(s, ledger.Step{Step: StepMount, Device: d.Name, Result: Done,
-			Reason: fmt.Sprintf("%s mounted read-only on %s", m.Type, Show(m.Target))}, 0)
-	}
-	return nil
-}
-
-// keep makes m a mount of s, unless s has gone meanwhile.
-func (a *Agent) keep(s *stick, m *mount.Mount) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if s.gone || s.ctx.Err() != nil {
-		return false
-	}
-	s.mounts = append(s.mounts, m)
-	return true
-}
-
-// takeReused returns the mount of d that an earlier run left, if there is one.
-func (a *Agent) takeReused(s *stick, d mount.Device) *mount.Mount {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, m := range s.reused {
-		if m.Device.Name == d.Name {
-			s.reused = slices.Delete(s.reused, i, i+1)
-			return m
-		}
-	}
-	return nil
-}
-
-// read searches the volumes and takes the pairs in, each file once.
-func (a *Agent) read(s *stick) error {
-	for _, v := range s.volumes {
-		if err := a.abandonable(s, ReadTotal, func(func()) error { return v.search() }); err != nil {
-			return err
-		}
-		if o := take(s.ctx, v, StepKeyring, signature.MaxKeyringSize, nil); o != nil {
-			s.offers = append(s.offers, o)
-		}
-		if o := take(s.ctx, v, StepAutorun, a.rules.MaxScriptSize, a.scripts); o != nil {
-			s.offers = append(s.offers, o)
-		}
-		if s.ctx.Err() != nil {
-			return context.Cause(s.ctx)
-		}
-	}
-	slices.SortStableFunc(s.offers, func(x, y *offer) int { return rank(x) - rank(y) })
-	return nil
-}
-
-// rank orders the offers: the keyrings of all file systems before any script.
-func rank(o *offer) int {
-	if o.step == StepKeyring {
-		return 0
-	}
-	return 1
-}
-
-// abandonable is the function of the same name, with the devices that hang counted.
-func (a *Agent) abandonable(s *stick, limit time.Duration, work func(progress func()) error) error {
-	returned := false
-	err := abandonable(s.ctx, limit, limit, func(progress func()) error {
-		defer func() {
-			a.mu.Lock()
-			if returned {
-				a.hung--
-			}
-			returned = true
-			a.mu.Unlock()
-		}()
-		return work(progress)
-	})
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !returned {
-		returned = true
-		a.hung++
-	}
-	return err
 }
 
 // sinceBoot is the time since the kernel started (CLOCK_BOOTTIME), which no

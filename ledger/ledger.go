@@ -71,6 +71,7 @@ type Stick struct {
 	Label      string    `json:"label"`
 	Filesystem string    `json:"filesystem"`
 	Mountpoint string    `json:"mountpoint"`
+	AtBoot     bool      `json:"at_boot,omitempty"` // first seen at boot
 	Started    time.Time `json:"started"`
 	Finished   time.Time `json:"finished,omitzero"`
 	Result     string    `json:"result,omitempty"`
@@ -193,16 +194,25 @@ func (l *Ledger) PutStick(s Stick) error {
 // Sticks lists the last sticks, oldest first.
 func (l *Ledger) Sticks() []Stick { return entries(l, &l.sticks) }
 
-// Handled returns the finished entry of this boot for the insertion diskSeq of
-// device. Without a DISKSEQ (0, kernels before 5.15) a new insertion cannot be
-// told from an old one, so nothing counts as handled.
-func (l *Ledger) Handled(diskSeq uint64, device string) (Stick, bool) {
+// Seen returns the entry of this boot for the insertion diskSeq of device,
+// finished or not. Without a DISKSEQ (0, kernels before 5.15) a new insertion
+// cannot be told from an old one, so nothing counts as seen.
+func (l *Ledger) Seen(diskSeq uint64, device string) (Stick, bool) {
 	if diskSeq == 0 {
 		return Stick{}, false
 	}
 	return newest(l, &l.sticks, func(s Stick) bool {
-		return s.BootID == l.bootID && s.DiskSeq == diskSeq && s.Device == device && !s.Finished.IsZero()
+		return s.BootID == l.bootID && s.DiskSeq == diskSeq && s.Device == device
 	})
+}
+
+// Handled is Seen for an insertion whose entry is finished.
+func (l *Ledger) Handled(diskSeq uint64, device string) (Stick, bool) {
+	s, ok := l.Seen(diskSeq, device)
+	if !ok || s.Finished.IsZero() {
+		return Stick{}, false
+	}
+	return s, true
 }
 
 // KeyringChanged stores one change of the keyring.
