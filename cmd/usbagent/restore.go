@@ -2,12 +2,10 @@
 
 package main
 
-import "errors"
-
 // KeyringRestoreCmd is "usbagent keyring restore".
 type KeyringRestoreCmd struct {
 	Config string `placeholder:"FILE" default:"${config}" help:"Configuration (default ${config}; missing: the defaults)."`
 }
 
-// Run restores the previous keyring.
-func (c *KeyringRestoreCmd) Run() error { return errors.New("not built in yet") }
+// Run brings the kept previous keyring back.
+func (c *KeyringRestoreCmd) Run() error { return restoreKeyring(c.Config) }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,9 +16,10 @@ import (
 
 // scriptCommands are what the scripts have beside testscript's own commands.
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"status": status,
-	"pki":    makePKI,
-	"p7s":    signWithOpenSSL,
+	"status":   status,
+	"pki":      makePKI,
+	"p7s":      signWithOpenSSL,
+	"template": template,
 }
 
 // status is the script command "status N PROGRAM ARGS…": like exec, but the
@@ -58,5 +60,13 @@ func signWithOpenSSL(ts *testscript.TestScript, _ bool, args []string) {
 	p := pki.PKI{Cert: filepath.Join(dir, "signer.pem"), Key: filepath.Join(dir, "signer.key")}
 	for _, file := range args[1:] {
 		ts.Check(p.Sign(ts.MkAbs(file)))
+	}
+}
+
+// template is "template FILE…": replaces $WORK in each.
+func template(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
 	}
 }
