@@ -315,7 +315,7 @@ func identifierCases(add func(vcase)) {
 	c("not readable", Unsupported, "", root, extension("\x55\x1d\x23", false, []byte{1, 2, 3}))
 	c("twice", Unsupported, "", root, aki("p256-1"), aki("p256-1"))
 	c("critical", BadChain, "", root, extension("\x55\x1d\x23", true, seq(ctxPrim(0, keyID("p256-1")))))
-	c("something after it", Unsupported, "s-extension-garbage", root, extension("\x55\x1d\x23", false, append(seq(ctxPrim(0, keyID("p256-1"))), 0)))
+	c("something after it", Unsupported, "s-der-values", root, extension("\x55\x1d\x23", false, append(seq(ctxPrim(0, keyID("p256-1"))), 0)))
 	oddSKI := ca.extOnly(basic(true, -1), extension("\x55\x1d\x0e", false, integer(5)))
 	c("issuer's key identifier not readable", Unsupported, "", oddSKI)
 	oddSelf := ca.extOnly(basic(true, -1), ski("p256-1"), aki("p256-5"))

@@ -88,7 +88,7 @@ func fieldCases(add func(vcase)) {
 		add(chainCase(name+" on the signer", want, stricter, ring, "p256-2", d.der()))
 		root := caDef("Root", "p256-1")
 		f(&root)
-		if want == Malformed {
+		if want == Malformed || want == NotDER {
 			want = BadPEM
 		}
 		c := chainCase(name+" on the root", want, stricter, pemOf(root.der()), "p256-2", leafDef("Signer", "p256-2", ca).der())
@@ -100,8 +100,8 @@ func fieldCases(add func(vcase)) {
 	for name, s := range map[string][]byte{"zero": integer(0), "negative": integer(-5), "one": integer(1), "20 bytes": tlv(2, bytes.Repeat([]byte{0x55}, 20)), "40 bytes": tlv(2, bytes.Repeat([]byte{0x55}, 40)), "high bit": tlv(2, []byte{0, 0xff})} {
 		one("serial "+name, "", "", func(d *certDef) { d.serial = s })
 	}
-	one("serial with leading zeros", Malformed, "", func(d *certDef) { d.serial = []byte{2, 2, 0, 5} })
-	one("serial of no bytes", Malformed, "", func(d *certDef) { d.serial = []byte{2, 0} })
+	one("serial with leading zeros", NotDER, "", func(d *certDef) { d.serial = []byte{2, 2, 0, 5} })
+	one("serial of no bytes", NotDER, "", func(d *certDef) { d.serial = []byte{2, 0} })
 	one("serial of another type", Malformed, "", func(d *certDef) { d.serial = octets([]byte{1}) })
 	utc, gen := func(s string) []byte { return tlv(0x17, []byte(s)) }, func(s string) []byte { return tlv(0x18, []byte(s)) }
 	for name, v := range map[string][]byte{
@@ -137,9 +137,12 @@ func fieldCases(add func(vcase)) {
 	tbs := insert(at(uid, 0), ctxPrim(1, []byte{0, 1, 2}), 7)
 	signed := seq(tbs, at(uid, 1), bitString(key("p256-1").sign(tbs, crypto.SHA256)))
 	add(chainCase("unique identifier", "", "", ring, "p256-2", signed))
+	for name, id := range map[string][]byte{"empty": {}, "with nine unused bits": {9, 1}} {
+		add(chainCase("unique identifier "+name, Malformed, "", ring, "p256-2", insert(leafDER, ctxPrim(1, id), 7, 0)))
+	}
 	add(chainCase("element after the signature value", Malformed, "", ring, "p256-2", seq(append(slices.Clone(children(leafDER)), null())...)))
 	odd := replace(leafDER, tlv(3, []byte{3}, at(leafDER, 2)[3:]), 2)
-	add(chainCase("signature value with unused bits", Malformed, "", ring, "p256-2", odd))
+	add(chainCase("signature value with unused bits", NotDER, "", ring, "p256-2", odd))
 }
 
 // keyringCases: the file with the trust.
@@ -177,7 +180,7 @@ func keyringCases(add func(vcase)) {
 	c("byte order mark", "", "", cat([]byte("\xef\xbb\xbf"), ring))
 	c("byte order mark before the second", UntrustedIssuer, "", cat(pemOf(other), []byte("text\n\xef\xbb\xbf"), ring))
 	c("byte order mark between blocks", "", "", cat(pemOf(other), []byte("\xef\xbb\xbf"), ring))
-	c("UTF-16", NoCertificate, "", cat([]byte("\xff\xfe"), bytes.ReplaceAll(ring, []byte("-"), []byte("-\x00"))))
+	c("UTF-16", BadPEM, "", cat([]byte("\xff\xfe"), bytes.ReplaceAll(ring, []byte("-"), []byte("-\x00"))))
 	c("spaces after the marks", "", "", bytes.ReplaceAll(ring, []byte("-----\n"), []byte("-----  \t\n")))
 	c("spaces before the mark", NoCertificate, "", cat([]byte(" "), ring))
 	c("blank line after BEGIN", "", "", block("\n"+lines(64, "\n")))
@@ -211,6 +214,12 @@ func keyringCases(add func(vcase)) {
 	c("CRL only", NoCertificate, "", crl)
 	c("CRL that revokes the signer", "", "", cat(ring, pemBlockOf("X509 CRL", crlDef{issuer: ca.subject, by: ca.key, revoked: [][]byte{at(leafDER, 0, 1)}}.der())))
 	c("CRL broken", BadPEM, "", cat(ring, pemBlockOf("X509 CRL", []byte("x"))))
+	c("NUL in a line between blocks", BadPEM, "s-nul", cat(pemOf(other), []byte("a\x00b\n"), ring))
+	c("NUL at the beginning of a line between blocks", BadPEM, "", cat(pemOf(other), []byte("\x00\n"), ring))
+	c("NUL in a BEGIN line", BadPEM, "", bytes.Replace(ring, []byte("BEGIN CERTIFICATE-"), []byte("BEGIN CERTIFICATE\x00-"), 1))
+	c("NUL after a base64 line", BadPEM, "s-nul", block(lines(64, "\x00\n")))
+	c("byte above 127 after BEGIN", BadPEM, "s-nul", bytes.Replace(ring, []byte("BEGIN CERTIFICATE-----"), []byte("BEGIN CERTIFICATE-----\xa0"), 1))
+	c("byte above 127 after END", BadPEM, "s-nul", bytes.Replace(ring, []byte("END CERTIFICATE-----"), []byte("END CERTIFICATE-----\xa0"), 1))
 	c("empty", NoCertificate, "", []byte{})
 	c("newline", NoCertificate, "", []byte("\n"))
 	c("DER", NoCertificate, "", caDER)
@@ -268,5 +277,15 @@ func trustedCases(c func(name string, want Reason, stricter string, keyring []by
 	}
 	purposeless := ca.with(extUsage(false, ekuServerAuth))
 	c("TLS only, trusted for emailProtection", "", "", mustRun(pemOf(purposeless.der()), "openssl", "x509", "-trustout", "-addtrust", "emailProtection"))
+	aux := func(parts ...[]byte) []byte {
+		return pemBlockOf("TRUSTED CERTIFICATE", append(slices.Clone(caDER), seq(parts...)...))
+	}
+	c("settings: empty", "", "", aux())
+	c("settings: alias and identifier", "", "", aux(utf8String("x"), octets([]byte("x"))))
+	c("settings: in other order", BadPEM, "", aux(octets([]byte("x")), utf8String("x")))
+	c("settings: others", "", "", aux(ctx(1, digestAlg(crypto.SHA256))))
+	c("settings: broken others", BadPEM, "", aux(ctx(1, null())))
+	c("settings: broken trust", BadPEM, "", aux(seq(null())))
+	c("settings: an integer", BadPEM, "", aux(integer(1)))
 	c("trusted certificate with broken settings", BadPEM, "", pemBlockOf("TRUSTED CERTIFICATE", append(slices.Clone(caDER), 0x30, 5, 1)))
 }

@@ -102,7 +102,7 @@ func usageCases(add func(vcase)) {
 		k, certs := threeChain(isCA, isCA, [][]byte{extension("\x55\x1d\x0f", true, value)})
 		c := chainCase("usage "+name+" on the signer", Unsupported, "", k, "p256-4", certs...)
 		if name == "unused bits set" {
-			c.stricter = "s-extension-garbage"
+			c.stricter = "s-der-values"
 		}
 		add(c)
 	}
@@ -148,7 +148,7 @@ func constraintCases(add func(vcase)) {
 	three("intermediate with CA said to be false", BadChain, "", isCA, [][]byte{extension("\x55\x1d\x13", true, seq(boolean(false)))}, nil)
 	three("signer with CA said to be false", "", "", isCA, isCA, [][]byte{extension("\x55\x1d\x13", true, seq(boolean(false)))})
 	three("signer that is a CA", "", "", isCA, isCA, isCA)
-	three("CA flag of another value", Unsupported, "s-extension-garbage", isCA, [][]byte{extension("\x55\x1d\x13", true, seq([]byte{1, 1, 1}))}, nil)
+	three("CA flag of another value", Unsupported, "s-der-values", isCA, [][]byte{extension("\x55\x1d\x13", true, seq([]byte{1, 1, 1}))}, nil)
 	three("basic constraints not critical", "", "", [][]byte{extension("\x55\x1d\x13", false, seq(boolean(true)))}, isCA, nil)
 	three("basic constraints twice", Unsupported, "", isCA, [][]byte{basic(true, -1), basic(true, -1)}, nil)
 	three("basic constraints broken", Unsupported, "", isCA, [][]byte{extension("\x55\x1d\x13", true, integer(1))}, nil)
@@ -160,7 +160,7 @@ func constraintCases(add func(vcase)) {
 	three("path length on the signer", "", "", isCA, isCA, [][]byte{basic(false, 0)})
 	three("path length negative", Unsupported, "", isCA, [][]byte{extension("\x55\x1d\x13", true, seq(boolean(true), integer(-1)))}, nil)
 	three("path length huge", "", "", isCA, [][]byte{extension("\x55\x1d\x13", true, seq(boolean(true), integer(1<<30)))}, nil)
-	three("path length of ten bytes", Unsupported, "s-extension-garbage", isCA, [][]byte{extension("\x55\x1d\x13", true, seq(boolean(true), tlv(2, []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10})))}, nil)
+	three("path length of ten bytes", Unsupported, "s-der-values", isCA, [][]byte{extension("\x55\x1d\x13", true, seq(boolean(true), tlv(2, []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10})))}, nil)
 	selfIssuedPath(add)
 	for _, v := range []int64{-1, 0, 1, 3, 9} {
 		root := caDef("Root", "p256-1").extOnly(basic(true, -1))
@@ -232,6 +232,12 @@ func extensionCases(add func(vcase)) {
 		one("distribution point with reasons and issuer", "", "", extension("\x55\x1d\x1f", false, seq(seq(ctxPrim(1, []byte{6, 0x40}), ctx(2, dirName(dn("CN=x")))))))
 		one("distribution point broken", Unsupported, "", extension("\x55\x1d\x1f", false, seq(null())))
 		one("alternative names", "", "", altNames(dns("a.example"), email("a@example.org"), uri("urn:x"), ctxPrim(7, []byte{1, 2, 3, 4}), dirName(dn("CN=x"))))
+		one("alternative name registered, broken", Unsupported, "", altNames(ctxPrim(8, []byte{0x80})))
+		one("alternative name registered, empty", Unsupported, "", altNames(ctxPrim(8, nil)))
+		one("alternative name other, without value", Unsupported, "", altNames(ctx(0, oidElement("\x2a\x03\x04"), ctx(0))))
+		one("alternative name other, two values", Unsupported, "", altNames(ctx(0, oidElement("\x2a\x03\x04"), ctx(0, null(), null()))))
+		one("alternative name of an unknown kind", Unsupported, "", altNames(ctxPrim(9, nil)))
+		one("distribution point with broken reasons", Unsupported, "", extension("\x55\x1d\x1f", false, seq(seq(ctxPrim(1, nil)))))
 		one("alternative names empty", "", "", altNames())
 		one("alternative names broken", Unsupported, "", extension("\x55\x1d\x11", false, integer(1)))
 		one("alternative name other", "", "", altNames(ctx(0, oidElement("\x2a\x03\x04"), ctx(0, utf8String("x")))))
@@ -239,7 +245,7 @@ func extensionCases(add func(vcase)) {
 		one("alternative name EDI", Unsupported, "s-rare-names", altNames(ctx(5, ctx(1, utf8String("x")))))
 		one("proxy certificate", Unsupported, "", extension("\x2b\x06\x01\x05\x05\x07\x01\x0e", true, seq(seq(oidElement("\x2b\x06\x01\x05\x05\x07\x15\x01")))))
 		one("critical said to be false", "", "", seq(oidElement("\x2a\x03\x04"), boolean(false), octets(null())))
-		one("critical flag of another value", Malformed, "s-extension-garbage", seq(oidElement("\x55\x1d\x20"), []byte{1, 1, 1}, octets(seq())))
+		one("critical flag of another value", Malformed, "s-der-values", seq(oidElement("\x55\x1d\x20"), []byte{1, 1, 1}, octets(seq())))
 		one("extension without value", Malformed, "", seq(oidElement("\x2a\x03\x04")))
 		one("extension with more", Malformed, "", seq(oidElement("\x2a\x03\x04"), octets(nil), null()))
 		one("IP resources", Unsupported, "s-rfc3779", extension("\x2b\x06\x01\x05\x05\x07\x01\x07", false, seq(seq(octets([]byte{0, 1}), null()))))

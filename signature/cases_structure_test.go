@@ -117,8 +117,8 @@ func encodingCases(add func(vcase)) {
 	sig := at(good, 1, 0, 4, 0, 5)[2:]
 	c("signature value in pieces", NotDER, "s-ber", replace(good, tlv(0x24, octets(sig[:5]), octets(sig[5:])), 1, 0, 4, 0, 5))
 	c("flat sequence", NotDER, "", append([]byte{0x10}, good[1:]...))
-	c("version with leading zeros", Malformed, "", replace(good, []byte{2, 2, 0, 1}, 1, 0, 0))
-	c("version without bytes", Malformed, "", replace(good, []byte{2, 0}, 1, 0, 0))
+	c("version with leading zeros", NotDER, "", replace(good, []byte{2, 2, 0, 1}, 1, 0, 0))
+	c("version without bytes", NotDER, "", replace(good, []byte{2, 0}, 1, 0, 0))
 	c("high tag", NotDER, "", insert(good, []byte{0x1f, 0x81, 0x01, 0}, 5, 1, 0))
 	c("length of four GiB", NotDER, "", []byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0})
 	c("length of eight bytes", NotDER, "", append([]byte{0x30, 0x88, 0x7f}, bytes.Repeat([]byte{0xff}, 20)...))
@@ -128,6 +128,28 @@ func encodingCases(add func(vcase)) {
 	c("deep and definite", NotDER, "", nested(200))
 	c("deep in an unsigned attribute", NotDER, "s-limits", messageDef{certs: [][]byte{leafDER},
 		signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, unsigned: [][]byte{attribute("\x2a\x03\x04", nested(MaxDepth))}}.der()}}.der())
+	for name, v := range map[string][]byte{
+		"integer without bytes": {2, 0}, "integer with leading zeros": {2, 2, 0, 1}, "negative integer with leading ones": {2, 2, 0xff, 0x80}, "enumerated without bytes": {10, 0},
+		"boolean of two bytes": {1, 2, 0, 0}, "boolean without bytes": {1, 0}, "null with a byte": {5, 1, 0}, "OID without bytes": {6, 0}, "OID cut": {6, 2, 0x2a, 0x83}, "OID with a leading zero": {6, 3, 0x2a, 0x80, 1},
+		"bit string without bytes": {3, 0}, "bit string with 8 unused bits": {3, 2, 8, 0}, "BMP of odd length": {0x1e, 1, 0}, "universal string of 2 bytes": {0x1c, 2, 0, 0},
+	} {
+		c("unsigned attribute: "+name, NotDER, "", messageDef{certs: [][]byte{leafDER},
+			signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, unsigned: [][]byte{attribute("\x2a\x03\x04", v)}}.der()}}.der())
+	}
+	for name, v := range map[string][]byte{"empty bit string with unused bits": {3, 1, 1}, "bit string with unused bits set": {3, 2, 1, 0xff}} {
+		sum := digestOf(crypto.SHA256, script)
+		c("unsigned attribute: "+name, NotDER, "s-der-values", messageDef{certs: [][]byte{leafDER},
+			signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, unsigned: [][]byte{attribute("\x2a\x03\x04", v)}}.der()}}.der())
+		c("signed attribute: "+name, NotDER, "", messageDef{certs: [][]byte{leafDER}, // OpenSSL rewrites it and finds the signature bad
+			signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, attrs: append(usualAttrs(sum), attribute("\x2a\x03\x04", v))}.der()}}.der())
+	}
+	for name, v := range map[string][]byte{
+		"boolean 1": {1, 1, 1}, "UTCTime of nothing": {0x17, 0}, "UTF-8 that is none": {0x0c, 1, 0xff}, "real": {9, 1, 0}, "time of tag 14": {14, 0}, "relative OID": {13, 1, 1}, "graphic string": {0x19, 1, 'x'},
+		"application tag": {0x41, 0}, "private tag": {0xc1, 0}, "negative integer": {2, 1, 0x80}, "empty sequence": {0x30, 0},
+	} {
+		c("unsigned attribute: "+name, "", "", messageDef{certs: [][]byte{leafDER},
+			signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, unsigned: [][]byte{attribute("\x2a\x03\x04", v)}}.der()}}.der())
+	}
 	c("many certificates", TooLarge, "s-limits", message(script, leafDER, "p256-2", slices.Repeat([][]byte{caDER}, MaxMessageCerts)...))
 	c("large", TooLarge, "s-limits", messageDef{certs: [][]byte{leafDER},
 		signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, unsigned: [][]byte{attribute("\x2a\x03\x04", octets(make([]byte, MaxSize)))}}.der()}}.der())

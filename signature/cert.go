@@ -120,7 +120,8 @@ func (c *cert) readVersion(s *cryptobyte.String) error {
 func (c *cert) readTail(s cryptobyte.String) error {
 	for _, tag := range []cbasn1.Tag{implicit(1), implicit(2)} {
 		var id cryptobyte.String
-		if !s.ReadOptionalASN1(&id, nil, tag) {
+		var present bool
+		if !s.ReadOptionalASN1(&id, &present, tag) || present && !isBitString(id) {
 			return fail(Malformed, "certificate with a broken unique identifier")
 		}
 	}

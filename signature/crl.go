@@ -110,14 +110,18 @@ func (l *crl) readRevoked(s *cryptobyte.String) error {
 // "revoked, whatever the reason": another issuer, taken off the list, or
 // anything critical.
 func (l *crl) readEntryExtensions(list cryptobyte.String) error {
+	seen := map[string]bool{}
 	return eachExtension(list, func(oid string, critical bool, value []byte) {
 		switch {
-		case oid == "\x55\x1d\x15" && string(value) == "\x0a\x01\x08":
-			l.unusable = "it has an entry taken off the list"
-		case oid == "\x55\x1d\x15" && !critical, oid == "\x55\x1d\x18" && !critical: // reason, invalidity date
+		case seen[oid]:
+			l.unusable = "it has an entry with an extension twice"
+		case oid == "\x55\x1d\x15" && (len(value) != 3 || value[0] != 0x0a || value[1] != 1 || value[2] == 8):
+			l.unusable = "it has an entry taken off the list, or with an unreadable reason"
+		case oid == "\x55\x1d\x15", oid == "\x55\x1d\x18" && !critical: // reason, invalidity date
 		case critical || oid == "\x55\x1d\x1d":
 			l.unusable = "it is indirect or has critical entry extensions"
 		}
+		seen[oid] = true
 	})
 }
 
@@ -133,8 +137,18 @@ func (l *crl) readExtensions(s cryptobyte.String) error {
 	if !wrapped.ReadASN1(&list, tagSequence) || !wrapped.Empty() {
 		return fail(Malformed, "CRL with broken extensions")
 	}
+	seen := map[string]bool{}
 	return eachExtension(list, func(oid string, critical bool, value []byte) {
+		if seen[oid] {
+			l.unusable = "it has an extension twice"
+		}
+		seen[oid] = true
 		switch oid {
+		case "\x55\x1d\x14": // number
+			n := cryptobyte.String(value)
+			if _, ok := readInteger(&n, tagInteger); !ok || !n.Empty() || critical {
+				l.unusable = "its number cannot be read"
+			}
 		case "\x55\x1d\x23": // authorityKeyIdentifier
 			var x extensions
 			if walkDER(value) != nil || !x.readAKI(value) {

@@ -59,7 +59,7 @@ func walkElement(b []byte, at, depth int) (int, error) {
 		return 0, err
 	}
 	if b[0]&0x20 == 0 {
-		return head + length, nil
+		return head + length, checkPrimitive(b[0], b[head:head+length], at)
 	}
 	for done := 0; done < length; {
 		n, err := walkElement(b[head+done:head+length], at+head+done, depth+1)
@@ -128,6 +128,61 @@ func checkTag(tag byte, at int) error {
 	return nil
 }
 
+// checkPrimitive refuses values that OpenSSL refuses wherever they stand, even
+// where nobody looks at them.
+func checkPrimitive(tag byte, v []byte, at int) error {
+	ok := true
+	switch cbasn1.Tag(tag) {
+	case tagBoolean:
+		ok = len(v) == 1
+	case tagInteger, cbasn1.ENUM:
+		ok = isInteger(v)
+	case tagNull:
+		ok = len(v) == 0
+	case tagOID:
+		ok = isOID(v)
+	case tagBitString:
+		ok = isBitString(v)
+	case tagBMP:
+		ok = len(v)%2 == 0
+	case tagUniversal:
+		ok = len(v)%4 == 0
+	}
+	if !ok {
+		return fail(NotDER, fmt.Sprintf("the value of type %d at byte %d is malformed", tag, at))
+	}
+	return nil
+}
+
+// isInteger reports whether v is the content of an INTEGER in its shortest form.
+func isInteger(v []byte) bool {
+	return len(v) == 1 || len(v) > 1 && !(v[0] == 0 && v[1] < 0x80 || v[0] == 0xff && v[1] >= 0x80)
+}
+
+// isOID reports whether v is the content of an OBJECT IDENTIFIER: whole, and no
+// leading zero digit in any arc.
+func isOID(v []byte) bool {
+	if len(v) == 0 || v[len(v)-1]&0x80 != 0 {
+		return false
+	}
+	for i := range v {
+		if v[i] == 0x80 && (i == 0 || v[i-1]&0x80 == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// isBitString reports whether v is the content of a BIT STRING whose unused
+// bits are zero. OpenSSL accepts others, but writes them as zeros before it
+// verifies what they stand in.
+func isBitString(v []byte) bool {
+	if len(v) < 2 {
+		return len(v) == 1 && v[0] == 0
+	}
+	return v[0] <= 7 && v[len(v)-1]&(1<<v[0]-1) == 0
+}
+
 // readAny takes one element of any kind off s, header included.
 func readAny(s *cryptobyte.String) (cryptobyte.String, bool) {
 	var e cryptobyte.String
@@ -140,27 +195,15 @@ func readAny(s *cryptobyte.String) (cryptobyte.String, bool) {
 // shortest two's complement form.
 func readInteger(s *cryptobyte.String, tag cbasn1.Tag) ([]byte, bool) {
 	var v cryptobyte.String
-	if !s.ReadASN1(&v, tag) || len(v) == 0 {
-		return nil, false
-	}
-	if len(v) > 1 && (v[0] == 0 && v[1] < 0x80 || v[0] == 0xff && v[1] >= 0x80) {
-		return nil, false
-	}
-	return v, true
+	ok := s.ReadASN1(&v, tag) && isInteger(v)
+	return v, ok
 }
 
 // readOID takes an OBJECT IDENTIFIER off s and returns its content bytes.
 func readOID(s *cryptobyte.String) (string, bool) {
 	var v cryptobyte.String
-	if !s.ReadASN1(&v, tagOID) || len(v) == 0 || v[len(v)-1]&0x80 != 0 {
-		return "", false
-	}
-	for i := range v { // no leading zero digit in any arc
-		if v[i] == 0x80 && (i == 0 || v[i-1]&0x80 == 0) {
-			return "", false
-		}
-	}
-	return string(v), true
+	ok := s.ReadASN1(&v, tagOID) && isOID(v)
+	return string(v), ok
 }
 
 // algorithm is an AlgorithmIdentifier. params is the parameter element with its

@@ -176,17 +176,13 @@ func (x *extensions) readNSType(v cryptobyte.String) bool {
 	return ok
 }
 
-// readBits reads a BIT STRING whose unused bits are zero.
+// readBits reads a BIT STRING.
 func readBits(v cryptobyte.String) ([]byte, bool) {
 	var content cryptobyte.String
-	if !v.ReadASN1(&content, tagBitString) || len(content) == 0 || content[0] > 7 {
+	if !v.ReadASN1(&content, tagBitString) || !isBitString(content) {
 		return nil, false
 	}
-	unused, bits := content[0], content[1:]
-	if len(bits) == 0 {
-		return nil, unused == 0
-	}
-	return bits, bits[len(bits)-1]&(1<<unused-1) == 0
+	return content[1:], true
 }
 
 func (x *extensions) readEKU(v cryptobyte.String) bool {
@@ -277,9 +273,9 @@ func (x *extensions) readCRLDP(v cryptobyte.String) bool {
 
 func readDistributionPoint(dp cryptobyte.String) bool {
 	var point, names, reasons, issuer cryptobyte.String
-	var hasPoint, hasNames, hasIssuer bool
+	var hasPoint, hasNames, hasReasons, hasIssuer bool
 	if !dp.ReadOptionalASN1(&point, &hasPoint, explicit(0)) ||
-		!dp.ReadOptionalASN1(&reasons, nil, implicit(1)) ||
+		!dp.ReadOptionalASN1(&reasons, &hasReasons, implicit(1)) || hasReasons && !isBitString(reasons) ||
 		!dp.ReadOptionalASN1(&issuer, &hasIssuer, explicit(2)) || !dp.Empty() {
 		return false
 	}

@@ -56,13 +56,19 @@ func readGeneralName(s *cryptobyte.String) (generalName, bool) {
 			return g, false
 		}
 		var inner cryptobyte.String
-		return g, v.ReadASN1(&inner, explicit(0)) && v.Empty()
+		if !v.ReadASN1(&inner, explicit(0)) || !v.Empty() {
+			return g, false
+		}
+		_, ok := readAny(&inner)
+		return g, ok && inner.Empty()
 	case nameDir:
 		n, err := readName(&v)
 		g.dir = n
 		return g, constructed && err == nil && v.Empty()
-	case nameEmail, nameDNS, nameURI, nameIP, nameRID:
+	case nameEmail, nameDNS, nameURI, nameIP:
 		return g, !constructed
+	case nameRID:
+		return g, !constructed && isOID(v)
 	}
 	return g, false // X.400 and EDI names have not been seen in the wild
 }

@@ -3,6 +3,7 @@
 package signature
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -33,6 +34,14 @@ func ParseKeyring(pem []byte) (*Keyring, error) {
 func parseKeyring(pem []byte) (*Keyring, error) {
 	if len(pem) > MaxKeyringSize {
 		return nil, fail(TooLarge, fmt.Sprintf("%d bytes, at most %d are read", len(pem), MaxKeyringSize))
+	}
+	// OpenSSL reads lines as C strings: one with a NUL ends early, or ends the
+	// whole file.
+	if i := bytes.IndexByte(pem, 0); i >= 0 {
+		if pem[0] == 0x30 {
+			return nil, fail(NoCertificate, noCertificateText(pem, 0))
+		}
+		return nil, fail(BadPEM, fmt.Sprintf("there is a NUL byte in line %d: this is no PEM (UTF-16 text, or a binary file?)", 1+bytes.Count(pem[:i], []byte("\n"))))
 	}
 	k := &Keyring{}
 	r := &pemReader{rest: pem}

@@ -69,12 +69,31 @@ func (r *pemReader) next() (*pemBlock, error) {
 		if first && len(s) > 3 {
 			s = strings.TrimPrefix(s, "\xef\xbb\xbf")
 		}
+		// Where char is signed, OpenSSL takes bytes above 127 for white space too:
+		// such a line must not mean different things on different machines.
+		if ascii := trimHigh(s); ascii != trimLine(s) && isBegin(ascii) {
+			return nil, fail(BadPEM, fmt.Sprintf("line %d: there are odd characters after a BEGIN mark", r.line))
+		}
 		s = trimLine(s)
-		if strings.HasPrefix(s, pemBegin) && strings.HasSuffix(s, pemTail) && len(s) >= len(pemBegin)+len(pemTail) {
+		if isBegin(s) {
 			name := s[len(pemBegin) : len(s)-len(pemTail)]
 			return r.body(&pemBlock{name: name, line: r.line})
 		}
 	}
+}
+
+// trimHigh is trimLine on a machine where char is signed.
+func trimHigh(s string) string {
+	n := len(s)
+	for n > 0 && (s[n-1] <= ' ' || s[n-1] >= 0x80) {
+		n--
+	}
+	return s[:n]
+}
+
+// isBegin reports whether a trimmed line begins a block.
+func isBegin(s string) bool {
+	return strings.HasPrefix(s, pemBegin) && strings.HasSuffix(s, pemTail) && len(s) >= len(pemBegin)+len(pemTail)
 }
 
 // body reads a block up to its END line.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -332,6 +333,7 @@ type crlDef struct {
 	issuer  []byte
 	by      string
 	revoked [][]byte // serial INTEGERs
+	entries [][]byte // whole entries
 	ext     [][]byte
 	spoil   bool
 }
@@ -339,7 +341,7 @@ type crlDef struct {
 func (d crlDef) der() []byte {
 	alg := key(d.by).sigAlg(crypto.SHA256)
 	parts := [][]byte{integer(1), alg, d.issuer, tlv(0x17, []byte("250101000000Z")), tlv(0x17, []byte("450101000000Z"))}
-	var entries [][]byte
+	entries := slices.Clone(d.entries)
 	for _, s := range d.revoked {
 		entries = append(entries, seq(s, tlv(0x17, []byte("250101000000Z"))))
 	}

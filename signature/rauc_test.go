@@ -258,6 +258,18 @@ func raucCRLCases(b *raucBench) []raucCase {
 	numbered := interCRL
 	numbered.ext = append(slices.Clone(numbered.ext), extension("\x55\x1d\x14", false, integer(7)))
 	add("with a number", "", false, ofCRLs(rootCRL, numbered))
+	wrongNumber := interCRL
+	wrongNumber.ext = append(slices.Clone(wrongNumber.ext), extension("\x55\x1d\x14", false, null()))
+	add("with a broken number", NoCRL, true, ofCRLs(rootCRL, wrongNumber))
+	for name, v := range map[string][]byte{"1": {10, 1, 1}, "8": {10, 1, 8}, "of another type": {2, 1, 1}} {
+		reason := interCRL
+		reason.entries = [][]byte{seq(integer(900), tlv(0x17, []byte("250101000000Z")), seq(extension("\x55\x1d\x15", false, v)))}
+		want := NoCRL
+		if name == "1" {
+			want = ""
+		}
+		add("another revoked for reason "+name, want, name != "1", ofCRLs(rootCRL, reason))
+	}
 	delta := revoke(interCRL, 502)
 	delta.ext = append(slices.Clone(delta.ext), extension("\x55\x1d\x1b", true, integer(7)))
 	add("delta only", NoCRL, false, ofCRLs(rootCRL, delta))

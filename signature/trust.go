@@ -48,8 +48,13 @@ func readTrustSettings(der []byte) (*trustSettings, error) {
 	if t.reject, ok = readUses(&body, &list, true); !ok {
 		return nil, bad
 	}
-	for !body.Empty() { // alias, key identifier, other
-		if _, ok := readAny(&body); !ok {
+	var other cryptobyte.String // alias, key identifier, others
+	if !body.SkipOptionalASN1(tagUTF8) || !body.SkipOptionalASN1(tagOctetString) ||
+		!body.ReadOptionalASN1(&other, nil, explicit(1)) || !body.Empty() {
+		return nil, bad
+	}
+	for !other.Empty() {
+		if _, ok := readAlgorithm(&other); !ok {
 			return nil, bad
 		}
 	}
