@@ -137,7 +137,7 @@ func TestOneSignatureOneUse(t *testing.T) {
 		{"a verity bundle's manifest as script", u.asScript, b.Manifest, verityCMS, signature.EmbeddedContent},
 		{"a verity bundle's manifest as keyring", u.asKeyring, b.Manifest, verityCMS, signature.NoCertificate},
 		{"a plain bundle's file system as script", u.asScript, plain, plainCMS, "squashfs"},
-		{"a plain bundle's file system as keyring", u.asKeyring, plain, plainCMS, signature.NoCertificate},
+		{"a plain bundle's file system as keyring", u.asKeyring, plain, plainCMS, signature.BadPEM},
 		{"a script with a certificate in a here-document as keyring", u.asKeyring, hereDocument, u.sign(hereDocument), keyring.ErrScript},
 		{"a script without #! as keyring", u.asKeyring, commented, u.sign(commented), keyring.ErrText},
 		{"a keyring with a command as keyring", u.asKeyring, withCommand, u.sign(withCommand), keyring.ErrText},
