@@ -94,7 +94,7 @@ func (c *CheckCmd) directory(r *report) error {
 	}
 	defer root.Close()
 	findings, err := advice.Look(root.FS(), o.Fold)
-	for _, f := range findings {
+	for _, f := range append(findings, confusions(root.FS(), o.Fold)...) {
 		f.File = word(f.File)
 		r.Findings = append(r.Findings, f)
 	}

@@ -57,6 +57,9 @@ func (c *SignCmd) Run() error {
 		return err
 	}
 	fmt.Printf("%s: written\n", word(c.Out))
+	for _, text := range signature.Confusions(content) {
+		fmt.Fprintln(os.Stderr, "warning:", text)
+	}
 	return nil
 }
 
