@@ -21,7 +21,7 @@ type Bundle struct {
 // A good bundle is never a good script or keyring: [Verify] refuses a CMS that
 // carries content, and a file whose signed content is a bundle is no script.
 func VerifyBundle(k *Keyring, cms []byte, o Options) (*Bundle, error) {
-	b, err := verifyBundle(k, cms, o)
+	b, err := safely(func() (*Bundle, error) { return verifyBundle(k, cms, o) })
 	if err != nil {
 		return nil, during("verify bundle", err)
 	}

@@ -108,9 +108,28 @@ func encodingCases(add func(vcase)) {
 	c("trailing newline", NotDER, "s-trailing", append(slices.Clone(good), '\n'))
 	c("twice", NotDER, "s-trailing", append(slices.Clone(good), good...))
 	c("leading newline", NotDER, "", append([]byte{'\n'}, good...))
-	c("indefinite outside", NotDER, "s-ber", indefinite(good))
-	c("indefinite SignedData", NotDER, "s-ber", replace(good, indefinite(at(good, 1, 0)), 1, 0))
-	c("indefinite certificates", NotDER, "s-ber", replace(good, indefinite(at(good, 1, 0, 3)), 1, 0, 3))
+	c("indefinite outside", "", "", indefinite(good))
+	c("indefinite wrapper", "", "", replace(good, indefinite(at(good, 1)), 1))
+	c("indefinite SignedData", "", "", replace(good, indefinite(at(good, 1, 0)), 1, 0))
+	c("indefinite digests", "", "", replace(good, indefinite(at(good, 1, 0, 1)), 1, 0, 1))
+	c("indefinite content info", "", "", replace(good, indefinite(at(good, 1, 0, 2)), 1, 0, 2))
+	c("indefinite certificates", "", "", replace(good, indefinite(at(good, 1, 0, 3)), 1, 0, 3))
+	c("indefinite signers", "", "", replace(good, indefinite(at(good, 1, 0, 4)), 1, 0, 4))
+	c("indefinite frame", "", "", frame(good))
+	c("indefinite frame, trailing zero", NotDER, "s-trailing", append(frame(good), 0))
+	c("indefinite frame, one end missing", NotDER, "", frame(good)[:len(frame(good))-2])
+	c("indefinite frame, three ends missing", NotDER, "", frame(good)[:len(frame(good))-6])
+	c("indefinite frame, end of one byte", NotDER, "", frame(good)[:len(frame(good))-1])
+	c("end mark in a definite sequence", NotDER, "", insert(good, []byte{0, 0}, 5, 1, 0))
+	c("end mark in a definite sequence of an indefinite one", NotDER, "", indefinite(insert(good, []byte{0, 0}, 5, 1, 0)))
+	c("end mark with a byte", NotDER, "", append([]byte{0x30, 0x80}, append(bytes.Join(children(good), nil), 0, 1, 0)...))
+	c("indefinite primitive", NotDER, "", replace(good, []byte{2, 0x80, 1, 0, 0}, 1, 0, 0))
+	c("indefinite certificate", NotDER, "s-ber", replace(good, indefinite(at(good, 1, 0, 3, 0)), 1, 0, 3, 0))
+	c("indefinite signed part of a certificate", NotDER, "", replace(good, indefinite(at(good, 1, 0, 3, 0, 0)), 1, 0, 3, 0, 0))
+	c("indefinite signer", NotDER, "s-ber", replace(good, indefinite(at(good, 1, 0, 4, 0)), 1, 0, 4, 0))
+	c("indefinite attributes", NotDER, "s-ber", replace(good, indefinite(at(good, 1, 0, 4, 0, 3)), 1, 0, 4, 0, 3))
+	c("indefinite digest", NotDER, "s-ber", replace(good, indefinite(at(good, 1, 0, 1, 0)), 1, 0, 1, 0))
+	c("indefinite frame, bad signature", BadSignature, "", frame(messageDef{certs: [][]byte{leafDER}, signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: script, badSig: true}.der()}}.der()))
 	c("indefinite without its end", NotDER, "", append([]byte{0x30, 0x80}, good[4:]...))
 	c("long length", NotDER, "s-ber", longLength(good))
 	c("long length of the version", NotDER, "s-ber", replace(good, []byte{2, 0x81, 1, 1}, 1, 0, 0))
@@ -178,6 +197,16 @@ func nested(n int) []byte {
 func indefinite(der []byte) []byte {
 	body := bytes.Join(children(der), nil)
 	return append(append([]byte{der[0], 0x80}, body...), 0, 0)
+}
+
+// frame writes a message as gpgsm and Bouncy Castle do: DER in a frame of BER.
+func frame(der []byte) []byte {
+	parts := children(at(der, 1, 0))
+	for i := 2; i < len(parts); i++ {
+		parts[i] = indefinite(parts[i])
+	}
+	ends := make([]byte, 6)
+	return slices.Concat([]byte{0x30, 0x80}, at(der, 0), []byte{0xa0, 0x80, 0x30, 0x80}, bytes.Join(parts, nil), ends)
 }
 
 // longLength writes a length with a leading zero.

@@ -48,6 +48,10 @@ func parseSignedData(der []byte) (*signedData, error) {
 	if err := looksLikeText(der); err != nil {
 		return nil, err
 	}
+	der, err := definite(der)
+	if err != nil {
+		return nil, err
+	}
 	if err := walkDER(der); err != nil {
 		return nil, err
 	}

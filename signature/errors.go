@@ -2,7 +2,10 @@
 
 package signature
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Reason is one short stable word for why something was refused. Programs
 // branch on it; people read [Error.Error].
@@ -39,6 +42,7 @@ const (
 	KeyMismatch     Reason = "key-mismatch"     // the signing key does not belong to the certificate
 	BadKey          Reason = "bad-key"          // the signing key cannot be read
 	BadPassphrase   Reason = "passphrase"       // the signing key's passphrase is missing or wrong
+	Internal        Reason = "internal"         // a fault of this package
 )
 
 // Error is what every function of this package returns when it refuses
@@ -90,4 +94,16 @@ func during(op string, err error) error {
 		return &c
 	}
 	return &Error{Op: op, Reason: Malformed, Text: err.Error(), Err: err}
+}
+
+// safely runs f and turns a panic, which would be a fault of this package, into
+// a refusal: whatever is on a stick, the agent goes on.
+func safely[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			var none T
+			v, err = none, fail(Internal, fmt.Sprintf("a fault of usbagent itself, please report it with this file: %v", r))
+		}
+	}()
+	return f()
 }

@@ -52,10 +52,13 @@ func FuzzVerify(f *testing.F) {
 		switch {
 		case err == nil && !signed[v.SHA256()]:
 			t.Fatalf("accepted: %q", content)
-		case err != nil && (v != nil || ReasonOf(err) == "" || err.Error() == ""):
+		case err != nil && (v != nil || ReasonOf(err) == "" || ReasonOf(err) == Internal || err.Error() == ""):
 			t.Fatalf("an error without reason: %v", err)
 		}
 		b, err := VerifyBundle(k, p7s, Options{CheckCRL: true, AllowPartialChain: true, Purpose: AnyUse})
+		if ReasonOf(err) == Internal {
+			t.Fatal(err)
+		}
 		if err == nil && b.Manifest == nil && len(b.Sum) != b.Hash.Size() {
 			t.Fatalf("a bundle without content: %+v", b)
 		}
@@ -74,7 +77,7 @@ func FuzzParseKeyring(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k, err := ParseKeyring(b)
 		if err != nil {
-			if ReasonOf(err) == "" || k != nil {
+			if ReasonOf(err) == "" || ReasonOf(err) == Internal || k != nil {
 				t.Fatalf("%v, %v", k, err)
 			}
 			return
@@ -114,7 +117,7 @@ func FuzzParseSigningKey(f *testing.F) {
 			return
 		}
 		k, err := ParseSigningKey(b, func() ([]byte, error) { return []byte("x"), nil })
-		if (k == nil) == (err == nil) || err != nil && ReasonOf(err) == "" {
+		if (k == nil) == (err == nil) || ReasonOf(err) == Internal || err != nil && ReasonOf(err) == "" {
 			t.Fatalf("%v, %v", k, err)
 		}
 	})
@@ -131,6 +134,11 @@ func costly(b []byte) bool {
 func FuzzWalkDER(f *testing.F) {
 	corpusSeeds(f, func(c vcase) { f.Add(c.p7s) })
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if d, err := definite(b); err == nil {
+			if again, err := definite(d); err != nil || !bytes.Equal(again, d) {
+				t.Fatalf("rewritten twice: %v", err)
+			}
+		}
 		if walkDER(b) != nil || b[0]&0x20 == 0 {
 			return
 		}

@@ -27,7 +27,7 @@ type Keyring struct {
 // says so (Certificate.Unusable). Stricter than openssl: private keys and
 // certificates that are BER, not DER, are refused (docs/signatures.md).
 func ParseKeyring(pem []byte) (*Keyring, error) {
-	k, err := parseKeyring(pem)
+	k, err := safely(func() (*Keyring, error) { return parseKeyring(pem) })
 	return k, during("read keyring", err)
 }
 

@@ -179,6 +179,11 @@ func TestRandomEdits(t *testing.T) {
 			c.keyring = pemOf(edit(r, caDER), leafDER)
 		case 2:
 			c.keyring = pemOf(edit(r, leafDER), caDER)
+		case 3:
+			c.p7s = frame(c.p7s)
+			for range 1 + r.IntN(2) {
+				c.p7s = editByte(r, c.p7s)
+			}
 		default:
 			for range 1 + r.IntN(2) {
 				c.p7s = edit(r, c.p7s)

@@ -37,7 +37,7 @@ var digestOIDs = map[crypto.Hash]asn1.ObjectIdentifier{
 // Before it returns, it verifies what it made, with o.Keyring where that is
 // given. Content is read, not kept.
 func Sign(content []byte, o SignOptions) ([]byte, error) {
-	p7s, err := sign(content, o)
+	p7s, err := safely(func() ([]byte, error) { return sign(content, o) })
 	if err != nil {
 		return nil, during("sign", err)
 	}

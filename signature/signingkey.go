@@ -35,7 +35,7 @@ const MaxKeySize = 1 << 20
 // Reasons: [BadKey], [BadPassphrase], [Unsupported] (Ed25519 and others that
 // the reference command cannot verify), [WeakKey].
 func ParseSigningKey(b []byte, passphrase func() ([]byte, error)) (*SigningKey, error) {
-	k, err := parseSigningKey(b, passphrase)
+	k, err := safely(func() (*SigningKey, error) { return parseSigningKey(b, passphrase) })
 	if err != nil {
 		return nil, during("read signing key", err)
 	}

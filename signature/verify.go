@@ -17,7 +17,7 @@ import (
 // come from the signature only. Errors are [*Error]; their text tells the one
 // who signed what to mend.
 func Verify(k *Keyring, c *Content, p7s []byte, o Options) (*Verified, error) {
-	v, err := verify(k, c, p7s, o)
+	v, err := safely(func() (*Verified, error) { return verify(k, c, p7s, o) })
 	if err != nil {
 		return nil, during("verify "+c.name, err)
 	}
