@@ -141,7 +141,9 @@ func fieldCases(add func(vcase)) {
 		add(chainCase("unique identifier "+name, Malformed, "", ring, "p256-2", insert(leafDER, ctxPrim(1, id), 7, 0)))
 	}
 	add(chainCase("element after the signature value", Malformed, "", ring, "p256-2", seq(append(slices.Clone(children(leafDER)), null())...)))
-	odd := replace(leafDER, tlv(3, []byte{3}, at(leafDER, 2)[3:]), 2)
+	value := slices.Clone(at(leafDER, 2)[3:])
+	value[len(value)-1] |= 7
+	odd := replace(leafDER, tlv(3, []byte{3}, value), 2)
 	add(chainCase("signature value with unused bits", NotDER, "", ring, "p256-2", odd))
 }
 

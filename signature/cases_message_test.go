@@ -187,6 +187,12 @@ func attributeCases(add func(vcase)) {
 	case1("digest only unsigned", Malformed, "", signerDef{attrs: [][]byte{ct}, unsigned: [][]byte{md}})
 	case1("signature flipped", BadSignature, "", signerDef{badSig: true})
 	case1("signature over the content though there are attributes", BadSignature, "", signerDef{signOver: script})
+	asContent := set(usualAttrs(sum)...)
+	add(vcase{name: "attributes as content, without attributes", keyring: ring, want: WrongContent, stricter: "s-attributes-as-content", content: asContent,
+		p7s: messageDef{certs: [][]byte{leafDER}, signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: asContent, noAttrs: true}.der()}}.der()})
+	add(vcase{name: "attributes as content, with attributes of its own", keyring: ring, content: asContent, p7s: message(asContent, leafDER, "p256-2")})
+	add(vcase{name: "a set that is no attributes as content", keyring: ring, content: set(integer(1)),
+		p7s: messageDef{certs: [][]byte{leafDER}, signers: [][]byte{signerDef{cert: leafDER, key: "p256-2", content: set(integer(1)), noAttrs: true}.der()}}.der()})
 	flipped := message(script, leafDER, "p256-2")
 	add(vcase{name: "attribute changed after signing", keyring: ring, want: BadSignature,
 		p7s: replace(flipped, attribute(oidSigningTime, tlv(0x17, []byte("260601000000Z"))), 1, 0, 4, 0, 3, 1)})

@@ -75,6 +75,18 @@ func (si *signerInfo) readSignedAttributes(s *cryptobyte.String) error {
 	})
 }
 
+// looksLikeAttributes reports whether content is what a signer with attributes
+// signs. Anybody could take such a signature, leave out the attributes, and
+// offer them as the content: the same signature would be good for it.
+func looksLikeAttributes(content []byte) bool {
+	if len(content) == 0 || content[0] != byte(tagSet) || len(content) > MaxSize || walkDER(content) != nil {
+		return false
+	}
+	s := cryptobyte.String(content)
+	var list cryptobyte.String
+	return s.ReadASN1(&list, tagSet) && !list.Empty() && eachAttribute(list, func(string, cryptobyte.String) error { return nil }) == nil
+}
+
 func (si *signerInfo) readUnsignedAttributes(s cryptobyte.String) error {
 	var list cryptobyte.String
 	if !s.ReadOptionalASN1(&list, nil, explicit(1)) || !s.Empty() {

@@ -151,6 +151,9 @@ func (si *signerInfo) verify(leaf *cert, sums *contentSums) error {
 		d.Write(si.attrs)
 		sum = d.Sum(nil)
 	}
+	if !si.hasAttrs && sums.c != nil && looksLikeAttributes(sums.c.bytes) {
+		return fail(WrongContent, "the content is a set of signed attributes, and its signature was made for another message (signed by "+leaf.subject.String()+")")
+	}
 	if leaf.key.verifyDigest(h, sum, si.signature) {
 		return nil
 	}
