@@ -42,7 +42,7 @@ func both(t *testing.T, keyring []byte, variants [][]byte, judge func(i int, our
 					t.Error(err)
 					continue
 				}
-				ref, _ := runReference(t, dir)
+				ref, _ := runReference(t, dir, Options{})
 				_, ours := Verify(k, NewContent("x", script), variants[i], Options{})
 				mu.Lock()
 				judge(i, ours, ref)

@@ -40,7 +40,7 @@ func compareRandom(t *testing.T, dir, name string, c vcase, allowed ...Reason) b
 		os.WriteFile(filepath.Join(dir, file), b, 0o600)
 	}
 	ours := verdict(c)
-	ref, said := runReference(t, dir)
+	ref, said := runReference(t, dir, c.o)
 	wrong := ours == nil && !ref || ours != nil && ref && !slices.Contains(allowed, ReasonOf(ours))
 	if wrong {
 		keep, _ := os.MkdirTemp("", "random-case-")
@@ -70,6 +70,55 @@ func TestRandomPKI(t *testing.T) {
 	t.Logf("%d of %d accepted", accepted, n)
 	if accepted == 0 {
 		t.Error("not one case is accepted: the generator is no good")
+	}
+}
+
+// TestRandomSettings does the same under check_purpose = "any",
+// allow_partial_chain and check_crl, with CRLs in the keyring and the message.
+func TestRandomSettings(t *testing.T) {
+	t.Parallel()
+	n, seed := randomRun(t)
+	r := rand.New(rand.NewPCG(seed, 4))
+	dir := t.TempDir()
+	accepted := 0
+	for i := range n {
+		c := randomPKI(r)
+		c.o = Options{Purpose: pick(r, "", SMIMESign, AnyUse), AllowPartialChain: r.IntN(2) == 0, CheckCRL: r.IntN(2) == 0}
+		if c.o.CheckCRL {
+			withRandomCRLs(r, &c)
+		}
+		if compareRandom(t, dir, fmt.Sprintf("seed %d case %d %+v", seed, i, c.o), c, NoCRL, Revoked, Unsupported) {
+			accepted++
+		}
+	}
+	t.Logf("%d of %d accepted", accepted, n)
+	if accepted == 0 {
+		t.Error("not one case is accepted: the generator is no good")
+	}
+}
+
+// withRandomCRLs adds lists of the usual issuers, most of them good.
+func withRandomCRLs(r *rand.Rand, c *vcase) {
+	var lists [][]byte
+	for i, n := range [][]byte{dn("CN=A"), dn("CN=B"), dn("O=Corpus", "CN=C"), dn("CN=A")} {
+		if r.IntN(10) == 0 {
+			continue
+		}
+		d := crlDef{issuer: n, by: []string{"p256-1", "p256-2", "p256-3"}[i%3], spoil: r.IntN(20) == 0}
+		if r.IntN(6) == 0 {
+			d.revoked = [][]byte{integer(int64(1 + r.IntN(4)))}
+		}
+		if r.IntN(3) == 0 {
+			d.ext = append(d.ext, aki(d.by))
+		}
+		lists = append(lists, d.der())
+	}
+	for _, l := range lists {
+		if r.IntN(8) == 0 {
+			c.p7s = insert(c.p7s, ctx(1, l), 4, 1, 0)
+			return
+		}
+		c.keyring = append(c.keyring, pemBlockOf("X509 CRL", l)...)
 	}
 }
 
