@@ -23,7 +23,7 @@ func (k *Keyring) CheckAnchor(o Options) error {
 			return nil
 		}
 		if len(why) < most {
-			why = append(why, c.subject.String()+": "+ErrText(err))
+			why = append(why, c.subject.String()+": "+TextOf(err))
 		}
 	}
 	return &Error{Op: "check keyring", Reason: NoAnchor, Text: "no certificate in it can end a chain, so it could never verify anything (" + strings.Join(why, "; ") + ")"}

@@ -72,8 +72,7 @@ func checkIssuer(c *cert, intermediate bool) error {
 }
 
 func (ch *chain) checkPurpose(c *cert, i int) error {
-	// For any other purpose than smimesign, OpenSSL does not look at the
-	// trust settings here.
+	// The settings of a TRUSTED CERTIFICATE overrule what it is meant for.
 	if i >= ch.outside {
 		switch c.trustFor(ch.o.Purpose, false) {
 		case trusted:

@@ -183,7 +183,7 @@ func (d *signedData) readCerts(s *cryptobyte.String) error {
 		e, _ := readAny(&list)
 		c, err := parseCert(e)
 		if err != nil {
-			return fail(Malformed, "a certificate in the signature is broken: "+ErrText(err))
+			return fail(Malformed, "a certificate in the signature is broken: "+TextOf(err))
 		}
 		d.certs = append(d.certs, c)
 	}
@@ -203,7 +203,7 @@ func (d *signedData) readCRLs(s *cryptobyte.String) error {
 		e, _ := readAny(&list)
 		l, err := parseCRL(e)
 		if err != nil {
-			return fail(Malformed, "a CRL in the signature is broken: "+ErrText(err))
+			return fail(Malformed, "a CRL in the signature is broken: "+TextOf(err))
 		}
 		d.crls = append(d.crls, l)
 	}

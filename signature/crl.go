@@ -238,7 +238,7 @@ func (l *crl) check(issuer *cert) error {
 		return fail(NoCRL, "a CRL of "+l.issuer.String()+" names two different signature algorithms")
 	}
 	if err := issuer.key.verifySigned(l.sigAlg, l.tbs, l.sig); err != nil {
-		return fail(NoCRL, "a CRL of "+l.issuer.String()+" "+ErrText(err))
+		return fail(NoCRL, "a CRL of "+l.issuer.String()+" "+TextOf(err))
 	}
 	return nil
 }

@@ -79,6 +79,15 @@ func ReasonOf(err error) Reason {
 	return ""
 }
 
+// TextOf returns the text of an [Error] without its operation, for a message
+// that has one already; for any other error, its message.
+func TextOf(err error) string {
+	if e, ok := err.(*Error); ok {
+		return e.Text
+	}
+	return err.Error()
+}
+
 // fail builds the error of a check; the public functions add the operation.
 func fail(r Reason, text string) *Error { return &Error{Reason: r, Text: text} }
 

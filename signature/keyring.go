@@ -95,7 +95,7 @@ func (k *Keyring) add(b *pemBlock) error {
 	}
 	c, err := parse(b.der)
 	if err != nil {
-		return b.broken(ErrText(err))
+		return b.broken(TextOf(err))
 	}
 	if len(k.certs) >= MaxKeyringCerts {
 		return fail(TooLarge, fmt.Sprintf("more than %d certificates", MaxKeyringCerts))
@@ -112,22 +112,13 @@ func (k *Keyring) addCRL(b *pemBlock) error {
 	}
 	l, err := parseCRL(b.der)
 	if err != nil {
-		return b.broken(ErrText(err))
+		return b.broken(TextOf(err))
 	}
 	if len(k.crls) >= MaxCRLs {
 		return fail(TooLarge, fmt.Sprintf("more than %d CRLs", MaxCRLs))
 	}
 	k.crls = append(k.crls, l)
 	return nil
-}
-
-// ErrText returns the text of an [Error] without its operation, for a message
-// that has one already; for any other error, its message.
-func ErrText(err error) string {
-	if e, ok := err.(*Error); ok {
-		return e.Text
-	}
-	return err.Error()
 }
 
 // Certificates lists what is in the keyring, in the order of the file.

@@ -52,7 +52,7 @@ func sign(content []byte, o SignOptions) ([]byte, error) {
 	var chain *Keyring
 	if len(bytes.TrimSpace(o.Chain)) > 0 {
 		if chain, err = parseKeyring(o.Chain); err != nil {
-			return nil, fail(ReasonOf(err), "chain: "+ErrText(err))
+			return nil, fail(ReasonOf(err), "chain: "+TextOf(err))
 		}
 	}
 	p7s, err := makeSignature(content, o.Key, x, chain)
@@ -70,7 +70,7 @@ func signerCertificate(o SignOptions) (*cert, *x509.Certificate, error) {
 	}
 	own, err := readOneCertificate(o.Certificate)
 	if err != nil {
-		return nil, nil, fail(ReasonOf(err), "certificate: "+ErrText(err))
+		return nil, nil, fail(ReasonOf(err), "certificate: "+TextOf(err))
 	}
 	if err := usable(own); err != nil {
 		return nil, nil, err
@@ -144,7 +144,7 @@ func checkMade(content, p7s []byte, own *cert, o SignOptions) error {
 		k, opts = &Keyring{certs: []*cert{own}}, Options{Purpose: o.Verify.Purpose, AllowPartialChain: true}
 	}
 	if _, err := verify(k, NewContent("content", content), p7s, opts); err != nil {
-		return &Error{Reason: ReasonOf(err), Text: "a board with this keyring would refuse the signature: " + ErrText(err), Err: err}
+		return &Error{Reason: ReasonOf(err), Text: "a board with this keyring would refuse the signature: " + TextOf(err), Err: err}
 	}
 	return nil
 }
