@@ -267,3 +267,40 @@ func TestLimits(t *testing.T) {
 		t.Errorf("deeper: %v", err)
 	}
 }
+
+// TestKeyLimits: RSA keys of more bits, and keys whose passphrase costs too
+// much.
+func TestKeyLimits(t *testing.T) {
+	rsaOf := func(bits int) string {
+		n := new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), uint(bits-1)), 0, 1)
+		d := certDef{subject: dn("CN=x"), key: "p256-4", spki: seq(seq(oidElement(oidRSA), null()), bitString(seq(tlv(2, append([]byte{0}, n.Bytes()...)), integer(65537))))}
+		k, err := ParseKeyring(pemOf(d.der()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Certificates()[0].Unusable
+	}
+	for bits, want := range map[int]string{MinRSABits - 8: "2048 are needed", MinRSABits: "", MaxRSABits: "", MaxRSABits + 8: "at most 16384"} {
+		if got := rsaOf(bits); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("RSA %d: %q", bits, got)
+		}
+	}
+	locked := func(kdf []byte) []byte {
+		return seq(seq(oidElement(oidPBES2), seq(kdf, seq(oidElement("\x60\x86\x48\x01\x65\x03\x04\x01\x2a"), octets(make([]byte, 16))))), octets(make([]byte, 32)))
+	}
+	pass := func() ([]byte, error) { return []byte("x"), nil }
+	for name, c := range map[string]struct {
+		kdf  []byte
+		want Reason
+	}{
+		"few rounds":       {seq(oidElement(oidPBKDF2), seq(octets([]byte("salt")), integer(10))), BadPassphrase},
+		"too many rounds":  {seq(oidElement(oidPBKDF2), seq(octets([]byte("salt")), integer(MaxIterations+1))), Unsupported},
+		"no rounds":        {seq(oidElement(oidPBKDF2), seq(octets([]byte("salt")), integer(0))), Unsupported},
+		"small scrypt":     {seq(oidElement(oidScrypt), seq(octets([]byte("salt")), integer(16), integer(8), integer(1))), BadPassphrase},
+		"scrypt too large": {seq(oidElement(oidScrypt), seq(octets([]byte("salt")), integer(MaxScrypt/128/8*2), integer(8), integer(1))), Unsupported},
+	} {
+		if _, err := ParseSigningKey(locked(c.kdf), pass); ReasonOf(err) != c.want && !(c.want == BadPassphrase && ReasonOf(err) == BadKey) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}

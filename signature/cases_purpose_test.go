@@ -321,6 +321,9 @@ func nameConstraintCases(add func(vcase)) {
 	c("minimum 1", NameConstraint, "", extension("\x55\x1d\x1e", true, seq(ctx(0, seq(dirName(corpusOrg), ctxPrim(0, []byte{1}))))), inOrg)
 	c("empty constraints", "", "", extension("\x55\x1d\x1e", true, seq()), inOrg)
 	c("broken constraints", Unsupported, "", extension("\x55\x1d\x1e", true, seq(null())), inOrg)
+	manyNames := altNames(slices.Repeat([][]byte{dns("a.example.org")}, 1100)...)
+	c("a thousand names and constraints", NameConstraint, "", exclude(slices.Repeat([][]byte{dns("b.example.org")}, 1000)...), seq(), manyNames)
+	c("a thousand names, a few constraints", "", "", exclude(slices.Repeat([][]byte{dns("b.example.org")}, 10)...), seq(), manyNames)
 	// On the root, over the intermediate too.
 	root := caDef("Root", "p256-1").extOnly(isCA, constraints(true, [][]byte{dirName(corpusOrg)}, nil))
 	inter := certDef{subject: dn("O=Else", "CN=Intermediate"), key: "p256-3", issuer: root.subject, by: "p256-1", ext: [][]byte{isCA}}
