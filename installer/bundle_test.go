@@ -55,3 +55,18 @@ func TestReadTrailerRefuses(t *testing.T) {
 		t.Error("a file shorter than said was accepted")
 	}
 }
+
+// FuzzTrailer: whatever the end of a file says, no more is read than the file
+// has, and what is accepted can be put together again.
+func FuzzTrailer(f *testing.F) {
+	content := append([]byte("hsqs"), make([]byte, 200)...)
+	f.Add(bundle(content, []byte("the signature")))
+	f.Add(bundle(content, nil))
+	f.Add(content)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		trailer, err := ReadTrailer(bytes.NewReader(b), int64(len(b)))
+		if err == nil && !bytes.Equal(trailer.after(b[:trailer.ContentSize]), b) {
+			t.Errorf("accepted %x as %+v", b, trailer)
+		}
+	})
+}

@@ -33,6 +33,10 @@ type Situation struct {
 	// Waiting names an image that was installed since the machine started, and
 	// so has not been booted; for boot loaders that do not say what boots next.
 	Waiting string
+	// Restarted: the state directory says that the machine was restarted since
+	// the installation that still waits, and came up in the old system again.
+	// Restarting once more would not help, and the next stick must.
+	Restarted bool
 }
 
 // Decision is what to do with an image, and why, in words for a technician.
@@ -53,7 +57,7 @@ func Decide(info Info, s System, at Situation) Decision {
 	if s.Runs(info) {
 		return Decision{Action: Skip, Reason: "the running system is this image already"}
 	}
-	if slot, ok := s.Unproven(); ok {
+	if slot, ok := s.Unproven(); ok && !at.Restarted {
 		return decideWaiting(slot.Name, s.Kept(info))
 	}
 	if s.Primary == "" && at.Waiting != "" {
@@ -77,7 +81,7 @@ func decideWaiting(what string, same bool) Decision {
 func decideAtBoot(info Info, s System, at Situation) Decision {
 	kept := s.Kept(info)
 	switch {
-	case at.Installed && !at.Arrived:
+	case kept && at.Installed && !at.Arrived:
 		return Decision{Action: Refuse, FellBack: true, Reason: "the image was installed, but the board went back to the system before it; plug the stick again to try once more"}
 	case at.Installed:
 		return Decision{Action: Skip, Reason: "the image was installed before; plug the stick again to install it once more"}

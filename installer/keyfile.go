@@ -30,8 +30,6 @@ type keyFile struct {
 
 func (f *keyFile) value(group, key string) string { return f.values[group][key] }
 
-func (f *keyFile) has(group string) bool { return f.values[group] != nil }
-
 // parseKeyFile reads groups, `key=value` lines, comments and blank lines.
 // Like GLib it refuses anything else, and merges a group that comes twice.
 func parseKeyFile(text []byte, limit int) (*keyFile, error) {

@@ -350,3 +350,38 @@ func silent(t *testing.T) string {
 	t.Cleanup(func() { listener.Close() })
 	return "unix:path=" + filepath.Join(dir, "s")
 }
+
+// TestNoDescriptors: any local user may send us signals; descriptors in them
+// would stay open.
+func TestNoDescriptors(t *testing.T) {
+	bus, _, _ := newMachine(t, 0)
+	conn, err := connect(soon(t), bus.Address, ConnectTimeout, noSignals{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if conn.SupportsUnixFDs() {
+		t.Error("the connection accepts descriptors")
+	}
+}
+
+// TestActivationFails: the bus knows nobody for the name, or cannot start him.
+func TestActivationFails(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "dbus-daemon")
+	dir := t.TempDir()
+	service := "[D-BUS Service]\nName=" + raucName + "\nExec=/bin/false\nUser=root\n"
+	if err := os.WriteFile(filepath.Join(dir, raucName+".service"), []byte(service), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, services := range []string{"", dir} {
+		bus, err := raucbench.StartBus(services)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer bus.Stop()
+		if _, err := shortened(bus).System(soon(t)); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("services %q: %v, want ErrUnavailable", services, err)
+		}
+	}
+}

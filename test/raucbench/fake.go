@@ -18,27 +18,20 @@ const (
 // hangs, floods or never ends. It says what a board with two slots says, A
 // booted, until it is told otherwise.
 type Fake struct {
-	Conn *dbus.Conn
-	// OnInstall is called, in a goroutine of its own, for each installation
-	// that was accepted.
-	OnInstall func(f *Fake, path string, options map[string]dbus.Variant)
-	// Before, where set, is called before the answer to InstallBundle leaves.
-	Before func(f *Fake)
-	// Version is "1.8" where empty; "0" has no InstallBundle; "1.12" inspects
-	// bundles and is bound to a manifest's hash.
-	Version string
-	// Bundle is what InspectBundle answers.
-	Bundle map[string]dbus.Variant
-
+	Conn    *dbus.Conn
 	mu      sync.Mutex
 	busy    bool
 	primary string
 	status  map[string]map[string]dbus.Variant
 	calls   []string
+
+	install func(f *Fake, path string, options map[string]dbus.Variant)
+	before  func(f *Fake)
+	version string
+	bundle  map[string]dbus.Variant
 }
 
-// NewFake takes RAUC's name on the bus through conn. Set its fields before
-// somebody calls.
+// NewFake takes RAUC's name on the bus through conn.
 func NewFake(conn *dbus.Conn) (*Fake, error) {
 	f := &Fake{Conn: conn, primary: "rootfs.0", status: map[string]map[string]dbus.Variant{}}
 	for name, state := range map[string]string{"rootfs.0": "booted", "rootfs.1": "inactive"} {
@@ -62,6 +55,43 @@ func NewFake(conn *dbus.Conn) (*Fake, error) {
 		return nil, fmt.Errorf("fake RAUC: %w", err)
 	}
 	return f, nil
+}
+
+// OnInstall says what to call, in a goroutine of its own, for each
+// installation that was accepted; nil does nothing, for ever.
+func (f *Fake) OnInstall(do func(f *Fake, path string, options map[string]dbus.Variant)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.install = do
+}
+
+// Before says what to call before the answer to InstallBundle leaves.
+func (f *Fake) Before(do func(f *Fake)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = do
+}
+
+// SetVersion makes the service one of another version; "0" has no
+// InstallBundle, "1.12" inspects bundles and is bound to a manifest's hash.
+func (f *Fake) SetVersion(version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version = version
+}
+
+// SetBundle sets what InspectBundle answers.
+func (f *Fake) SetBundle(answer map[string]dbus.Variant) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bundle = answer
+}
+
+// behaviour returns what was set.
+func (f *Fake) behaviour() (install func(*Fake, string, map[string]dbus.Variant), before func(*Fake), version string, bundle map[string]dbus.Variant) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.install, f.before, f.version, f.bundle
 }
 
 // SetBusy makes the service answer like one that installs.

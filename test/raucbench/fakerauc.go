@@ -17,13 +17,14 @@ type (
 
 func (r *fakeRAUC) InstallBundle(path string, options map[string]dbus.Variant) *dbus.Error {
 	f := (*Fake)(r)
-	if f.Version == "0" {
+	_, _, version, _ := f.behaviour()
+	if version == "0" {
 		return unknown("InstallBundle")
 	}
 	if err := f.enter("InstallBundle"); err != nil {
 		return failed("Already processing a different method")
 	}
-	if _, ok := options["require-manifest-hash"]; ok && f.Version != "1.12" {
+	if _, ok := options["require-manifest-hash"]; ok && version != "1.12" {
 		return failed("Unsupported key: require-manifest-hash")
 	}
 	return f.accept(path, options)
@@ -39,21 +40,23 @@ func (r *fakeRAUC) Install(path string) *dbus.Error {
 
 func (f *Fake) accept(path string, options map[string]dbus.Variant) *dbus.Error {
 	f.SetBusy(true)
-	if f.Before != nil {
-		f.Before(f)
+	install, before, _, _ := f.behaviour()
+	if before != nil {
+		before(f)
 	}
-	if f.OnInstall != nil {
-		go f.OnInstall(f, path, options)
+	if install != nil {
+		go install(f, path, options)
 	}
 	return nil
 }
 
 func (r *fakeRAUC) InspectBundle(string, map[string]dbus.Variant) (map[string]dbus.Variant, *dbus.Error) {
 	f := (*Fake)(r)
-	if f.Version != "1.12" {
+	_, _, version, bundle := f.behaviour()
+	if version != "1.12" {
 		return nil, unknown("InspectBundle")
 	}
-	return f.Bundle, f.enter("InspectBundle")
+	return bundle, f.enter("InspectBundle")
 }
 
 type slotStatus struct {
@@ -97,10 +100,11 @@ func (p *fakeProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
 
 func (i *fakeIntrospection) Introspect() (string, *dbus.Error) {
 	methods := []string{"Install"}
-	if i.Version != "0" {
+	_, _, version, _ := (*Fake)(i).behaviour()
+	if version != "0" {
 		methods = append(methods, "InstallBundle")
 	}
-	if i.Version == "1.12" {
+	if version == "1.12" {
 		methods = append(methods, "InspectBundle")
 	}
 	return `<node><interface name="` + iface + `"><method name="` + strings.Join(methods, `"/><method name="`) + `"/></interface></node>`, nil
