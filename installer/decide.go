@@ -81,7 +81,7 @@ func decideWaiting(what string, same bool) Decision {
 func decideAtBoot(info Info, s System, at Situation) Decision {
 	kept := s.Kept(info)
 	switch {
-	case kept && at.Installed && !at.Arrived:
+	case at.Installed && !at.Arrived && (kept || !info.comparable(s.Variant)):
 		return Decision{Action: Refuse, FellBack: true, Reason: "the image was installed, but the board went back to the system before it; plug the stick again to try once more"}
 	case at.Installed:
 		return Decision{Action: Skip, Reason: "the image was installed before; plug the stick again to install it once more"}

@@ -62,6 +62,7 @@ func TestDecide(t *testing.T) {
 		{"waits since before the last restart: a plug tries again", bundleOf(sumNew), board(sumOld, sumOld, b), Situation{Restarted: true}, Install, false},
 		{"waits since before the last restart, at boot: it fell back", bundleOf(sumNew), board(sumOld, sumNew, b), Situation{AtBoot: true, Installed: true, Restarted: true}, Refuse, true},
 		{"fell back from it long ago, another is there now", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{AtBoot: true, Installed: true}, Skip, false},
+		{"fell back from it, content not looked at yet", Info{Compatible: "board"}, board(sumOld, sumNew, a), Situation{AtBoot: true, Installed: true}, Refuse, true},
 		{"ours, where the boot loader does not say", bundleOf(sumNew), board(sumOld, sumOld, ""), Situation{Waiting: "old.image"}, Refuse, false},
 		{"ours and the same, where the boot loader does not say", bundleOf(sumNew), board(sumOld, sumNew, ""), Situation{Waiting: "new.image"}, Skip, false},
 		{"a boot loader that says: nothing waits", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{Waiting: "old.image"}, Install, false},

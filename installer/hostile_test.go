@@ -354,8 +354,8 @@ func TestFlood(t *testing.T) {
 		}
 		f.Finish(digest)
 	})
-	r.limits.total, r.limits.stall = time.Minute, time.Minute
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	r.limits.total, r.limits.stall = 5*time.Minute, 5*time.Minute
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -179,9 +179,9 @@ func TestReboot(t *testing.T) {
 		}
 	}
 	reboot()
-	f.refusing[logindName] = true
+	f.set(func() { f.refusing[logindName] = true })
 	reboot()
-	f.refusing[systemdName] = true
+	f.set(func() { f.refusing[systemdName] = true })
 	if err := m.Reboot(soon(t)); err == nil {
 		t.Error("refused by both, and no error")
 	}
