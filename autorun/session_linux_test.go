@@ -133,12 +133,6 @@ func (b *bench) text() string {
 	return strings.Join(b.output, "\n")
 }
 
-// waitFor waits until the script has printed line.
-func (b *bench) waitFor(t *testing.T, line string) {
-	t.Helper()
-	waitUntil(t, "line "+line, func() bool { return strings.Contains(b.text(), line) })
-}
-
 func waitUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {

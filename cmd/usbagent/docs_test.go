@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,4 +63,52 @@ func repository(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestTroubleshootingQuotesRealLines looks for what the README's table quotes
+// in the program's sources.
+func TestTroubleshootingQuotesRealLines(t *testing.T) {
+	_, table, ok := strings.Cut(repository(t, "README.md"), "## Troubleshooting")
+	table, _, ok2 := strings.Cut(table, "\n## ")
+	if !ok || !ok2 {
+		t.Fatal("README.md has no section on troubleshooting")
+	}
+	sources := sources(t)
+	quotes := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, " | ")
+		if !strings.HasPrefix(line, "| `") || len(cells) < 2 {
+			continue
+		}
+		for i, quote := range strings.Split(cells[0], "`") {
+			if i%2 == 0 {
+				continue
+			}
+			quotes++
+			if quote = strings.TrimSuffix(quote, "config.toml:…"); !strings.Contains(sources, quote) {
+				t.Errorf("no message of the program says %q", quote)
+			}
+		}
+	}
+	if quotes < 10 {
+		t.Fatalf("only %d quotes were found: nothing was compared", quotes)
+	}
+}
+
+// sources is the program's own code, tests aside.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range []string{"../../*/*.go", "*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if text, err := os.ReadFile(file); err == nil && !strings.HasSuffix(file, "_test.go") {
+				all.Write(text)
+			}
+		}
+	}
+	return all.String()
 }

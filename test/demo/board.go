@@ -38,9 +38,8 @@ type board struct {
 	agent *exec.Cmd
 	ended chan struct{} // closed when the agent has ended
 
-	mu     sync.Mutex
-	device string          // our stick: "loop3"
-	said   strings.Builder // by the agent, about our stick
+	mu   sync.Mutex
+	said strings.Builder // by the agent since it was started
 }
 
 // settings is the agent's configuration; %[1]s is the board's directory.
