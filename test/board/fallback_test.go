@@ -58,7 +58,7 @@ func TestBoardFallsBack(t *testing.T) {
 	r.await("the board fell back", reboot, func() bool { s := r.Starts(); return len(s) > 2 && s[len(s)-1].Slot == "A" })
 	starts := len(r.Starts())
 	r.booted(starts)
-	done := r.finished(1, later)
+	done := r.finished(later)
 	if done.Code != 6 {
 		t.Errorf("the technician is not told: %s", done)
 	}
@@ -89,7 +89,7 @@ func TestBoardTwoImages(t *testing.T) {
 	if slot := r.booted(2); slot != "B" {
 		t.Fatalf("the board runs from %s", slot)
 	}
-	r.finished(1, later)
+	r.finished(later)
 	if got := r.file("/srv/rauc/central.status"); strings.Count(got, "status=ok") > 1 && len(r.Starts()) != 2 {
 		t.Errorf("more than one installation: %s", got)
 	}
@@ -97,7 +97,7 @@ func TestBoardTwoImages(t *testing.T) {
 	if slot := r.booted(3); slot != "A" {
 		t.Fatalf("the roll back ended in %s", slot)
 	}
-	done := r.finished(1, later)
+	done := r.finished(later)
 	time.Sleep(5 * time.Second) // nothing more may happen
 	if n := len(r.Starts()); n != 3 || r.status().State == "installing" {
 		t.Errorf("%d starts, state %s, %s", n, r.status().State, done)

@@ -137,7 +137,9 @@ func (r *rig) tell() {
 	if data, err := r.Read(ctx, "/run/usbagent/status.json"); err == nil {
 		r.t.Logf("status.json: %s", data)
 	}
-	r.t.Logf("console: %s", tail(r.Console(0), 12000))
+	kept := filepath.Join(r.cache.root, "failed-"+strings.ReplaceAll(r.t.Name(), "/", "-")+".console")
+	os.WriteFile(kept, []byte(r.Console(0)), 0o644)
+	r.t.Logf("console, all of it in %s: %s", kept, tail(r.Console(0), 6000))
 }
 
 // sh runs a shell line in the board and returns what it printed; it has to
@@ -151,6 +153,18 @@ func (r *rig) sh(line string) string {
 		r.t.Fatalf("%s: status %d, %v: %s", line, status, err, out)
 	}
 	return strings.TrimSpace(out)
+}
+
+// mounts counts the sticks' mounts: a script that runs has its verified bytes
+// mounted over its name as well, which does not count.
+func (r *rig) mounts() int {
+	n := 0
+	for line := range strings.Lines(r.file("/proc/self/mountinfo")) {
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], "/media/") && !strings.HasSuffix(f[4], "/autorun.sh") {
+			n++
+		}
+	}
+	return n
 }
 
 // file reads a file of the board; "" where there is none.
@@ -255,18 +269,23 @@ func (r *rig) status() Status {
 	return s
 }
 
-// finished waits until the newest stick, one of at least n, is done with, and
-// returns it.
-func (r *rig) finished(n int, bound time.Duration) StickResult {
+// finished waits until every stick that is in is done with, and returns the
+// newest.
+func (r *rig) finished(bound time.Duration) StickResult {
 	r.t.Helper()
 	var last StickResult
-	r.await(fmt.Sprintf("stick %d finished", n), bound, func() bool {
-		s := r.status()
-		if len(s.Sticks) < n {
-			return false
+	r.await("every stick finished", bound, func() bool {
+		in := 0
+		for _, s := range r.status().Sticks {
+			if !s.Present {
+				continue
+			}
+			if s.Finished.IsZero() {
+				return false
+			}
+			in, last = in+1, s
 		}
-		last = s.Sticks[len(s.Sticks)-1]
-		return !last.Finished.IsZero()
+		return in > 0
 	})
 	return last
 }
