@@ -15,7 +15,7 @@
 //	err = run.Release()
 //
 // Two runners do the work. Where systemd is the init system the script is a
-// transient unit of its own, [UnitName], and its output goes to the journal.
+// transient unit of its own (see [UnitPrefix]), and its output goes to the journal.
 // Everywhere else a small supervising process in a session of its own holds
 // it, writes its output to syslog and hands it to whichever agent listens.
 //
@@ -56,8 +56,10 @@ const ScriptName = "autorun.sh"
 // SyslogIdentifier names the script's lines in the journal and in syslog.
 const SyslogIdentifier = "usb-autorun"
 
-// UnitName is the transient systemd unit that a script runs in.
-const UnitName = "usbagent-script.service"
+// UnitPrefix begins the name of the transient systemd units that scripts run
+// in; the ID of the run and ".service" follow. Each has a name of its own, since
+// a unit stays as long as a background child that its script left.
+const UnitPrefix = "usbagent-script-"
 
 // SupervisorCommand is the hidden subcommand of usbagent whose arguments go to
 // [SupervisorMain].

@@ -27,21 +27,28 @@ func identify(fd int) (identity, uint32, error) {
 }
 
 // openName opens name, one path component, in the directory root as an O_PATH
-// handle. A symbolic link is opened itself. With sameMount a name that leads
-// to another mount is EXDEV.
-func openName(root int, name string, sameMount bool) (*os.File, error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
-	}
-	if sameMount {
-		how.Resolve |= unix.RESOLVE_NO_XDEV
-	}
-	fd, err := unix.Openat2(root, name, &how)
+// handle. A symbolic link is opened itself, not followed; nothing else can
+// lead out of root but a mount, see sameMount.
+func openName(root *os.File, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(root.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	return os.NewFile(uintptr(fd), name), nil
+}
+
+// sameMount returns nil when both handles are on one mount (Linux 5.8).
+func sameMount(a, b *os.File) error {
+	var of [2]unix.Statx_t
+	for i, f := range []*os.File{a, b} {
+		if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &of[i]); err != nil {
+			return &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+		}
+	}
+	if of[0].Mask&unix.STATX_MNT_ID == 0 || of[0].Mnt_id != of[1].Mnt_id {
+		return &os.PathError{Op: "open", Path: b.Name(), Err: unix.EXDEV}
+	}
+	return nil
 }
 
 // bindCopy attaches the private file at path, read-only, over the regular file
@@ -49,7 +56,7 @@ func openName(root int, name string, sameMount bool) (*os.File, error) {
 // read. Needs Linux 5.12 (mount_setattr(2)): the flags are set before anybody
 // can see the mount, and its copies in other mount namespaces have them too.
 func bindCopy(root *os.File, name, path string) error {
-	file, err := openName(int(root.Fd()), name, true)
+	file, err := openName(root, name)
 	if err != nil {
 		return err
 	}
@@ -60,6 +67,9 @@ func bindCopy(root *os.File, name, path string) error {
 	}
 	if kind != unix.S_IFREG {
 		return fmt.Errorf("%s is no regular file", name)
+	}
+	if err := sameMount(root, file); err != nil {
+		return err
 	}
 	forget(file)
 	tree, err := cloneReadOnly(path)
@@ -100,7 +110,7 @@ func isCopy(root *os.File, name, path string) error {
 	if err := unix.Lstat(path, &want); err != nil {
 		return &os.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	file, err := openName(int(root.Fd()), name, false)
+	file, err := openName(root, name)
 	if err != nil {
 		return err
 	}
@@ -126,7 +136,7 @@ func unbind(target, name, path string) error {
 	if isCopy(root, name, path) != nil {
 		return nil
 	}
-	file, err := openName(int(root.Fd()), name, false)
+	file, err := openName(root, name)
 	if err != nil {
 		return nil
 	}

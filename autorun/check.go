@@ -119,7 +119,11 @@ func isDER(b []byte) bool {
 	if b[1] >= 0x80 {
 		return b[1] <= 0x88
 	}
-	return len(b) == 2+int(b[1]) && (b[2] < ' ' && b[2] != '\t' && b[2] != '\n' && b[2] != '\r')
+	tag := b[2]
+	if tag == 0x30 && len(b) > 3 { // a SEQUENCE again: its own length follows
+		tag = b[3]
+	}
+	return len(b) == 2+int(b[1]) && tag < ' ' && tag != '\t' && tag != '\n' && tag != '\r'
 }
 
 // isPE reports whether b is an MZ executable. Two letters alone are not

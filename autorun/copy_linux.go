@@ -19,6 +19,7 @@ import (
 const (
 	copyFile    = ScriptName   // the verified bytes, 0555
 	recordFile  = "run.json"   // what Adopt must know
+	markFile    = "executed"   // made immediately before the shell is executed
 	exitFile    = "exit.json"  // how it ended, written by the supervisor or the exec stage
 	controlFile = "agent.sock" // the supervisor's socket
 	scriptDir   = "script"     // below RunDir
@@ -91,6 +92,26 @@ func writeCopy(path string, content []byte) error {
 		err = f.Chmod(modeCopy)
 	}
 	return errors.Join(err, f.Close())
+}
+
+// wasExecuted reports whether the shell was executed. Where the directory is
+// gone it was: the script is the only one to remove it.
+func wasExecuted(dir string) bool {
+	if _, err := os.Lstat(dir); err != nil {
+		return true
+	}
+	_, err := os.Lstat(filepath.Join(dir, markFile))
+	return err == nil
+}
+
+// neverExecuted is the ending of a run that has ended, if it never was a script;
+// else its NotStarted is empty.
+func neverExecuted(dir string) ending {
+	end := readEnding(dir)
+	if end.NotStarted == "" && !wasExecuted(dir) {
+		end.NotStarted = "it ended before the shell was executed"
+	}
+	return end
 }
 
 func writeJSON(path string, v any) error {

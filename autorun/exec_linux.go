@@ -75,6 +75,9 @@ func becomeShell(dir string) error {
 	if err := shedAgent(); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(dir, markFile), nil, 0o600); err != nil {
+		return err
+	}
 	return fmt.Errorf("execute %s: %w", shell, syscall.Exec(shell, []string{shell, name}, environment()))
 }
 

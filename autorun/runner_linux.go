@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"usbagent/internal/durable"
@@ -203,18 +204,25 @@ func (r *Runner) Adopt(ctx context.Context) (*Run, error) {
 	return nil, nil
 }
 
-// adoptUnit finds the unit of an earlier agent by its description.
+// adoptUnit finds the unit of an earlier agent. One that is inactive counts
+// only as long as its run was not released.
 func (r *Runner) adoptUnit(ctx context.Context) (*Run, error) {
-	id, err := r.systemd.find(ctx)
-	if err != nil || id == "" {
-		return nil, err
-	}
-	dir := filepath.Join(r.runDir, scriptDir, id)
-	rec, err := readRecord(dir)
+	found, err := r.systemd.find(ctx)
 	if err != nil {
-		rec = record{ID: id, Kind: "unit"} // the run directory was lost, the unit was not
+		return nil, fmt.Errorf("adopt script: %w", err)
 	}
-	return &Run{dir: dir, record: rec, life: &unit{systemd: r.systemd, id: id, dir: dir}}, nil
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		dir := filepath.Join(r.runDir, scriptDir, id)
+		rec, err := readRecord(dir)
+		if err != nil && !found[id] {
+			continue
+		}
+		if err != nil {
+			rec = record{ID: id, Kind: "unit"} // the run directory was lost, the unit was not
+		}
+		return &Run{dir: dir, record: rec, life: &unit{systemd: r.systemd, name: unitName(id), dir: dir}}, nil
+	}
+	return nil, nil
 }
 
 // life is what runs: a unit, a session, or what is left of one.
@@ -241,7 +249,7 @@ func (x *Run) Target() string { return x.record.Target }
 
 // Wait blocks until the script has ended. The end of ctx ends the waiting, not
 // the script, and Wait can be called again. An error that wraps ErrNotStarted
-// means that nothing of the script was executed.
+// means that nothing of the script was executed, and that the run is released.
 func (x *Run) Wait(ctx context.Context) (Exit, error) {
 	output := x.output
 	if output == nil {
@@ -253,7 +261,8 @@ func (x *Run) Wait(ctx context.Context) (Exit, error) {
 	}
 	x.ended = true
 	if end.NotStarted != "" {
-		return Exit{Unknown: true}, fmt.Errorf("script %s: %w: %s", x.record.ID, ErrNotStarted, end.NotStarted)
+		err := fmt.Errorf("script %s: %w: %s", x.record.ID, ErrNotStarted, end.NotStarted)
+		return Exit{Unknown: true}, errors.Join(err, x.Release())
 	}
 	return end.Exit, nil
 }
@@ -293,14 +302,4 @@ func readEnding(dir string) ending {
 		return ending{Exit: Exit{Unknown: true}}
 	}
 	return end
-}
-
-// idFromDescription returns the ID that systemd.start put into the description
-// of the unit, or "".
-func idFromDescription(description string) string {
-	id, ok := strings.CutPrefix(description, unitDescription)
-	if !ok || !validID.MatchString(id) {
-		return ""
-	}
-	return id
 }

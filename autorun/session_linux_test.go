@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -34,24 +35,73 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// agentMain starts the script "script" beside the stick and prints its lines
-// until it is killed.
+// agentMain is an agent that prints what it does: it adopts the scripts of an
+// earlier one, starts TARGET.verified, if that is there, for which it is
+// removed first (as the executed list would), and waits for the end.
 func agentMain(runDir, target string) {
-	r := &Runner{runDir: runDir, Output: func(line string) { fmt.Println(line) }}
-	content, err := os.ReadFile(target + ".verified")
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	r := New(runDir)
+	r.Output = func(line string) { fmt.Println(line) }
+	if address := os.Getenv("TEST_BUS"); address != "" {
+		r.systemd = &systemd{addresses: []string{address}}
 	}
-	run, err := r.start(context.Background(), Request{ID: "one", Name: ScriptName, Target: target}, content)
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
+	defer stop()
+	for {
+		run, err := r.Adopt(ctx)
+		if err != nil || run == nil {
+			fmt.Println("agent: nothing to adopt", or(err))
+			break
+		}
+		fmt.Println("agent: adopted", run.ID())
+		agentWait(ctx, run)
 	}
-	fmt.Println("agent: started")
-	exit, err := run.Wait(context.Background())
-	fmt.Println("agent:", exit, err)
+	if content, err := os.ReadFile(target + ".verified"); err == nil {
+		os.Remove(target + ".verified")
+		id, err := os.ReadFile(target + ".id")
+		if err != nil {
+			id = []byte("one")
+		}
+		run, err := r.start(ctx, Request{ID: string(id), Name: ScriptName, Target: target, Timeout: agentTimeout()}, content)
+		if err != nil {
+			fmt.Println("agent:", err)
+			os.Exit(1)
+		}
+		fmt.Println("agent: started")
+		if os.Getenv("TEST_PULL") != "" {
+			for exists := false; !exists; time.Sleep(time.Millisecond) {
+				_, err := os.Stat("/shared/running")
+				exists = err == nil
+			}
+			fmt.Println("agent: pulled", or(detach.Connected(target)))
+		}
+		agentWait(ctx, run)
+	}
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		<-ctx.Done() // a service stays
+	}
 	os.Exit(0)
+}
+
+func agentTimeout() time.Duration {
+	d, _ := time.ParseDuration(os.Getenv("TEST_TIMEOUT"))
+	return d
+}
+
+func agentWait(ctx context.Context, run *Run) {
+	exit, err := run.Wait(ctx)
+	if err != nil && ctx.Err() != nil {
+		fmt.Println("agent: told to stop")
+		os.Exit(0)
+	}
+	fmt.Println("agent:", exit, or(err))
+	fmt.Println("agent: released", or(run.Release()))
+}
+
+func or(err error) string {
+	if err == nil {
+		return "-"
+	}
+	return err.Error()
 }
 
 // bench is a stick, a run directory and a runner that uses sessions.
@@ -351,7 +401,7 @@ func TestAdoptAfterKill(t *testing.T) {
 	flag := filepath.Join(b.runDir, "go")
 	agent, out := startAgent(t, b, `echo one; while [ ! -e `+flag+` ]; do sleep 0.02; done
 echo two; echo more >&2; [ "$1" ] || sh ./autorun.sh self || true; exit 5`)
-	expect(t, out, "agent: started", "one")
+	expect(t, out, "agent: nothing to adopt -", "agent: started", "one")
 	unix.Kill(-agent.Process.Pid, unix.SIGKILL)
 	agent.Wait()
 	if err := detach.Connected(b.target); err != nil {
@@ -374,7 +424,7 @@ echo two; echo more >&2; [ "$1" ] || sh ./autorun.sh self || true; exit 5`)
 func TestAdoptEnded(t *testing.T) {
 	b := newBench(t)
 	agent, out := startAgent(t, b, `echo $PPID; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 0.3; echo lost; exit 9`)
-	expect(t, out, "agent: started")
+	expect(t, out, "agent: nothing to adopt -", "agent: started")
 	agent.Wait()
 	dir := filepath.Join(b.runDir, scriptDir, "one")
 	waitUntil(t, "end", func() bool { _, err := os.Stat(filepath.Join(dir, exitFile)); return err == nil })

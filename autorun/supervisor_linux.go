@@ -139,7 +139,7 @@ func (s *supervisor) await(cmd *exec.Cmd, timeout time.Duration) ending {
 	if err != nil && !errors.As(err, &failed) {
 		return ending{Exit: Exit{Unknown: true}}
 	}
-	if end := readEnding(s.dir); end.NotStarted != "" {
+	if end := neverExecuted(s.dir); end.NotStarted != "" {
 		return end
 	}
 	exit := exitOf(cmd.ProcessState.Sys().(syscall.WaitStatus))

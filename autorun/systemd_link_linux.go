@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -15,18 +17,23 @@ import (
 // errLinkLost ends a connection to systemd.
 var errLinkLost = errors.New("connection to systemd lost")
 
-// link is one connection to systemd, subscribed to its signals before anything
-// is asked, so that no change falls between an answer and the next signal.
+// link is one connection to systemd for one unit, subscribed to its signals
+// before anything is asked, so that no change falls between an answer and the
+// next signal. It remembers what it heard: a unit that was stopped is
+// forgotten by systemd at once.
 type link struct {
 	conn    *dbus.Conn
 	signals chan *dbus.Signal
+	name    string
+	path    dbus.ObjectPath
+	state   state
 }
 
-// connect tries the addresses in order.
-func (s *systemd) connect(ctx context.Context) (*link, error) {
+// connect tries the addresses in order. ctx bounds that, not the connection.
+func (s *systemd) connect(ctx context.Context, unit string) (*link, error) {
 	var all error
 	for _, address := range s.addresses {
-		l, err := dial(ctx, address)
+		l, err := dial(ctx, address, unit)
 		if err == nil {
 			return l, nil
 		}
@@ -35,19 +42,37 @@ func (s *systemd) connect(ctx context.Context) (*link, error) {
 	return nil, all
 }
 
-func dial(ctx context.Context, address string) (*link, error) {
+func dial(ctx context.Context, address, unit string) (*link, error) {
 	// The sequential handler keeps the order and drops nothing.
 	conn, err := dbus.Dial(address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return nil, err
 	}
-	l := &link{conn: conn, signals: make(chan *dbus.Signal, 16)}
+	l := &link{conn: conn, signals: make(chan *dbus.Signal, 16), name: unit, path: unitPath(unit), state: state{}}
 	conn.Signal(l.signals)
-	if err := l.greet(ctx, address != privateAddress); err != nil {
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // authentication knows no ctx
+	err = l.greet(ctx, address != privateAddress)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// unitPath is where systemd shows the unit (sd_bus_path_encode(3)).
+func unitPath(name string) dbus.ObjectPath {
+	path := []byte("/org/freedesktop/systemd1/unit/")
+	for i, c := range []byte(name) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' && i > 0 {
+			path = append(path, c)
+		} else {
+			path = fmt.Appendf(path, "_%02x", c)
+		}
+	}
+	return dbus.ObjectPath(path)
 }
 
 // greet authenticates and, on a message bus, subscribes. systemd's own socket
@@ -57,7 +82,7 @@ func (l *link) greet(ctx context.Context, bus bool) error {
 		return err
 	}
 	if !bus {
-		return nil
+		return l.wake(ctx)
 	}
 	if err := l.conn.Hello(); err != nil {
 		return err
@@ -68,13 +93,35 @@ func (l *link) greet(ctx context.Context, bus bool) error {
 	return l.manager(ctx, "Subscribe").Err
 }
 
+// wakeDelay is how long the first answer of systemd's own socket is waited
+// for before another question is sent; twice as long each time.
+const wakeDelay = 20 * time.Millisecond
+
+// wake sends pings until one is answered. A call that systemd (252, and others
+// around it) reads together with the end of the authentication lies there
+// until more bytes come.
+func (l *link) wake(ctx context.Context) error {
+	answers := make(chan *dbus.Call, 64)
+	for delay := wakeDelay; len(answers) < cap(answers); delay *= 2 {
+		l.conn.Object(systemdName, systemdPath).Go("org.freedesktop.DBus.Peer.Ping", 0, answers)
+		select {
+		case call := <-answers:
+			return call.Err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+	}
+	return errLinkLost
+}
+
 func (l *link) close() { l.conn.Close() }
 
 func (l *link) manager(ctx context.Context, method string, args ...any) *dbus.Call {
 	return l.conn.Object(systemdName, systemdPath).CallWithContext(ctx, managerCalls+method, 0, args...)
 }
 
-// signal waits for the next signal.
+// signal waits for the next signal, and takes what it says of the unit.
 func (l *link) signal(ctx context.Context) (*dbus.Signal, error) {
 	select {
 	case <-ctx.Done():
@@ -83,7 +130,24 @@ func (l *link) signal(ctx context.Context) (*dbus.Signal, error) {
 		if !ok || s == nil {
 			return nil, errLinkLost
 		}
+		var iface string
+		var changed map[string]dbus.Variant
+		var stale []string
+		if s.Name == propertyCalls+"PropertiesChanged" && s.Path == l.path && dbus.Store(s.Body, &iface, &changed, &stale) == nil {
+			maps.Copy(l.state, changed)
+		}
 		return s, nil
+	}
+}
+
+// settle takes the signals that were sent already.
+func (l *link) settle(ctx context.Context) {
+	short, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		if _, err := l.signal(short); err != nil {
+			return
+		}
 	}
 }
 
@@ -92,7 +156,7 @@ func (l *link) jobResult(ctx context.Context, job dbus.ObjectPath) (string, erro
 	for {
 		s, err := l.signal(ctx)
 		if err != nil {
-			return "", fmt.Errorf("wait for the job of %s: %w", UnitName, err)
+			return "", fmt.Errorf("wait for the job: %w", err)
 		}
 		var id uint32
 		var path dbus.ObjectPath
@@ -106,58 +170,42 @@ func (l *link) jobResult(ctx context.Context, job dbus.ObjectPath) (string, erro
 	}
 }
 
-// state is what systemd says about the unit.
+// state is what systemd says about the unit: its properties by name.
 type state map[string]dbus.Variant
 
-// read asks for the state; nil when there is no such unit.
-func (l *link) read(ctx context.Context) (state, error) {
+// read asks for the state and reports whether there is such a unit.
+func (l *link) read(ctx context.Context) (bool, error) {
 	var path dbus.ObjectPath
-	err := l.manager(ctx, "GetUnit", UnitName).Store(&path)
+	err := l.manager(ctx, "GetUnit", l.name).Store(&path)
 	if isError(err, noSuchUnit) {
-		return nil, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for %s: %w", UnitName, err)
+		return false, fmt.Errorf("look for %s: %w", l.name, err)
 	}
 	all := state{}
 	for _, iface := range []string{unitInterface, serviceIface} {
 		some := state{}
-		if err := l.conn.Object(systemdName, path).CallWithContext(ctx, propertyCalls+"GetAll", 0, iface).Store(&some); err != nil {
-			return nil, fmt.Errorf("look at %s: %w", UnitName, err)
+		if err := l.conn.Object(systemdName, l.path).CallWithContext(ctx, propertyCalls+"GetAll", 0, iface).Store(&some); err != nil {
+			return false, fmt.Errorf("look at %s: %w", l.name, err)
 		}
-		for name, value := range some {
-			all[name] = value
-		}
+		maps.Copy(all, some)
 	}
 	// Asking by path loads a unit that went in between.
 	if all.text("LoadState") == "not-found" {
-		return nil, nil
+		return false, nil
 	}
-	all["path"] = dbus.MakeVariant(path)
-	return all, nil
+	maps.Copy(l.state, all)
+	return true, nil
 }
 
-// next takes one signal into s and reports whether the unit was removed.
-func (l *link) next(ctx context.Context, s state) (removed bool, err error) {
-	got, err := l.signal(ctx)
+// next takes one signal and reports whether it says that the unit was removed.
+func (l *link) next(ctx context.Context) (removed bool, err error) {
+	s, err := l.signal(ctx)
 	if err != nil {
 		return false, err
 	}
-	switch got.Name {
-	case managerCalls + "UnitRemoved":
-		return len(got.Body) > 0 && got.Body[0] == UnitName, nil
-	case propertyCalls + "PropertiesChanged":
-		var iface string
-		var changed map[string]dbus.Variant
-		var stale []string
-		if s["path"].Value() != got.Path || dbus.Store(got.Body, &iface, &changed, &stale) != nil {
-			return false, nil
-		}
-		for name, value := range changed {
-			s[name] = value
-		}
-	}
-	return false, nil
+	return s.Name == managerCalls+"UnitRemoved" && len(s.Body) > 0 && s.Body[0] == l.name, nil
 }
 
 func (s state) text(name string) string {

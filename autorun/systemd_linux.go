@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +26,15 @@ const unitDescription = "Script from a USB stick, run "
 // reconnectDelay is how long to wait before systemd is asked again after the
 // connection broke (daemon-reexec closes it).
 const reconnectDelay = time.Second
+
+// settleTime is how long signals are awaited that were sent already.
+const settleTime = 200 * time.Millisecond
+
+// lookPatience is how long the last look at the unit may take.
+const lookPatience = 2 * time.Second
+
+// releasePatience is how long systemd may take to forget a unit.
+const releasePatience = 4 * time.Second
 
 // The names of systemd's D-Bus interface, org.freedesktop.systemd1(5).
 const (
@@ -51,6 +61,18 @@ func busAddress() string {
 		return address
 	}
 	return "unix:path=/run/dbus/system_bus_socket"
+}
+
+// unitName is the unit of the run id.
+func unitName(id string) string { return UnitPrefix + id + ".service" }
+
+// idOfUnit returns the ID that is in the name of a unit, or "".
+func idOfUnit(name string) string {
+	id, ok := strings.CutSuffix(strings.TrimPrefix(name, UnitPrefix), ".service")
+	if !ok || !strings.HasPrefix(name, UnitPrefix) || !validID.MatchString(id) {
+		return ""
+	}
+	return id
 }
 
 type property struct {
@@ -113,65 +135,87 @@ func program() string {
 	return filepath.Join("/proc", strconv.Itoa(os.Getpid()), "exe")
 }
 
-// start starts the unit and returns when the shell was executed or could not be.
+// startPatience is how long the answer to StartTransientUnit is waited for,
+// also when the agent has been told to stop: it decides whether the script runs.
+const startPatience = 4 * time.Second
+
+// start starts the unit and returns when the exec stage runs or could not be
+// started. From the moment that systemd has accepted the unit the script may
+// run, and may have stopped the agent: then the end of ctx is no error.
 func (s *systemd) start(ctx context.Context, dir string, r record) (life, error) {
-	l, err := s.connect(ctx)
+	u := &unit{systemd: s, name: unitName(r.ID), dir: dir}
+	l, err := s.connect(ctx, u.name)
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), startPatience)
+	defer cancel()
 	var job dbus.ObjectPath
-	err = l.manager(ctx, "StartTransientUnit", UnitName, jobModeFail, unitProperties(program(), dir, r), []auxiliary{}).Store(&job)
-	if isError(err, unitExists) {
-		return nil, fmt.Errorf("start %s: %w", UnitName, ErrBusy)
-	}
+	err = l.manager(patient, "StartTransientUnit", u.name, jobModeFail, unitProperties(program(), dir, r), []auxiliary{}).Store(&job)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", UnitName, err)
+		l.close()
+		if isError(err, unitExists) {
+			err = ErrBusy
+		}
+		return nil, fmt.Errorf("start %s: %w", u.name, err)
 	}
-	u := &unit{systemd: s, id: r.ID, dir: dir}
+	u.link = l // what it has heard meanwhile is not told again
 	result, err := l.jobResult(ctx, job)
-	if err == nil && result != "done" && readEnding(dir).NotStarted == "" {
-		err = fmt.Errorf("start %s: its job ended as %q", UnitName, result)
-	}
-	if err != nil {
+	// "failed" is also the result for a script that fails at once.
+	if err == nil && result != "done" && !wasExecuted(dir) && readEnding(dir).NotStarted == "" {
 		u.release()
-		return nil, err
+		return nil, fmt.Errorf("start %s: its job ended as %q", u.name, result)
 	}
 	return u, nil
 }
 
-// find returns the ID of the script whose unit is there, or "".
-func (s *systemd) find(ctx context.Context) (string, error) {
-	l, err := s.connect(ctx)
+// find returns the IDs of the scripts whose units are there, and whether they
+// are more than the shell of a unit that was released and has children left.
+func (s *systemd) find(ctx context.Context) (map[string]bool, error) {
+	l, err := s.connect(ctx, "")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer l.close()
-	state, err := l.read(ctx)
-	if err != nil || state == nil {
-		return "", err
+	var units []struct {
+		Name, Description, Load, Active, Sub, Following string
+		Path                                            dbus.ObjectPath
+		Job                                             uint32
+		JobType                                         string
+		JobPath                                         dbus.ObjectPath
 	}
-	return idFromDescription(state.text("Description")), nil
+	if err := l.manager(ctx, "ListUnitsByPatterns", []string{}, []string{UnitPrefix + "*.service"}).Store(&units); err != nil {
+		return nil, fmt.Errorf("look for units of scripts: %w", err)
+	}
+	found := map[string]bool{}
+	for _, u := range units {
+		if id := idOfUnit(u.Name); id != "" {
+			found[id] = u.Active != "inactive" || u.Job != 0
+		}
+	}
+	return found, nil
 }
 
-// unit is a script that runs as UnitName.
+// unit is a script that runs as a transient unit.
 type unit struct {
 	systemd *systemd
-	id      string
+	name    string
 	dir     string
+	link    *link // nil until it is needed, and after it broke
+	last    state // what was known when a link broke
 }
 
 func (u *unit) wait(ctx context.Context, _ func(string)) (ending, error) {
-	var last state
 	for {
-		end, ended, err := u.follow(ctx, &last)
-		if ended {
+		end, err := u.follow(ctx)
+		if err == nil {
 			return end, nil
 		}
 		if ctx.Err() != nil {
-			return ending{}, ctx.Err()
+			return u.lastLook(ctx)
 		}
-		_ = err // systemd is not to be reached: it executes itself anew, or shuts down
+		// systemd is not to be reached: it executes itself anew, or shuts down.
+		u.close()
 		select {
 		case <-ctx.Done():
 			return ending{}, ctx.Err()
@@ -180,79 +224,93 @@ func (u *unit) wait(ctx context.Context, _ func(string)) (ending, error) {
 	}
 }
 
-// follow waits on one connection. last is what was known of the unit, also
-// from an earlier connection.
-func (u *unit) follow(ctx context.Context, last *state) (ending, bool, error) {
-	l, err := u.systemd.connect(ctx)
-	if err != nil {
-		return ending{}, false, err
+// lastLook is for an agent that is told to stop at the moment when the script
+// has ended, as it is at a shutdown: the end must not be lost. It does not
+// wait for one that is to come.
+func (u *unit) lastLook(ctx context.Context) (ending, error) {
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookPatience)
+	defer cancel()
+	if u.link == nil {
+		return ending{}, ctx.Err()
 	}
-	defer l.close()
-	for {
-		now, err := l.read(ctx)
-		if err != nil {
-			return ending{}, false, err
-		}
-		if now == nil || idFromDescription(now.text("Description")) != u.id {
-			return u.gone(*last), true, nil
-		}
-		*last = now
-		for !last.ended() {
-			removed, err := l.next(ctx, *last)
-			if err != nil {
-				return ending{}, false, err
-			}
-			if removed {
-				break
-			}
-		}
-		if last.ended() {
-			return u.end(ctx, l, *last), true, nil
-		}
+	there, err := u.link.read(patient)
+	if err != nil || there && !u.link.state.ended() {
+		return ending{}, ctx.Err()
 	}
+	if !there {
+		u.link.settle(patient)
+	}
+	return u.end(patient), nil
 }
 
-// gone judges a unit that is not there any more by the last that was known.
-func (u *unit) gone(last state) ending {
-	if end := readEnding(u.dir); end.NotStarted != "" {
+// follow waits for the end on one connection.
+func (u *unit) follow(ctx context.Context) (ending, error) {
+	if u.link == nil {
+		l, err := u.systemd.connect(ctx, u.name)
+		if err != nil {
+			return ending{}, err
+		}
+		u.link = l
+		maps.Copy(l.state, u.last)
+	}
+	l := u.link
+	there, err := l.read(ctx)
+	for err == nil && there && !l.state.ended() {
+		var removed bool
+		if removed, err = l.next(ctx); removed {
+			there, err = l.read(ctx)
+		}
+	}
+	if err != nil {
+		return ending{}, err
+	}
+	if !there {
+		l.settle(ctx)
+	}
+	return u.end(ctx), nil
+}
+
+// end says how the script ended, by the last that was heard of its unit, and
+// ends the children of one that ran too long.
+func (u *unit) end(ctx context.Context) ending {
+	if end := neverExecuted(u.dir); end.NotStarted != "" {
 		return end
 	}
-	if last != nil && last.number("ExecMainCode") != 0 {
-		return ending{Exit: last.exit()}
+	exit := u.link.state.exit()
+	if exit.TimedOut {
+		// KillMode=process spared them. Fails when there are none.
+		u.link.manager(ctx, "KillUnit", u.name, "all", int32(9))
 	}
-	return ending{Exit: Exit{Unknown: true}}
+	return ending{Exit: exit}
 }
 
-// end says how the script ended, and ends the children of one that ran too long.
-func (u *unit) end(ctx context.Context, l *link, last state) ending {
-	end := u.gone(last)
-	if end.TimedOut {
-		// KillMode=process spared them. Fails when there are none.
-		l.manager(ctx, "KillUnit", UnitName, "all", int32(9))
+func (u *unit) close() {
+	if u.link != nil {
+		u.last = u.link.state
+		u.link.close()
 	}
-	return end
+	u.link = nil
 }
 
 func (u *unit) release() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	u.close()
+	ctx, cancel := context.WithTimeout(context.Background(), releasePatience)
 	defer cancel()
-	l, err := u.systemd.connect(ctx)
+	l, err := u.systemd.connect(ctx, u.name)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	state, err := l.read(ctx)
-	if err != nil || state == nil || idFromDescription(state.text("Description")) != u.id {
+	there, err := l.read(ctx)
+	if err != nil || !there {
 		return err
 	}
 	var job dbus.ObjectPath
-	err = l.manager(ctx, "StopUnit", UnitName, jobModeReplace).Store(&job)
+	err = l.manager(ctx, "StopUnit", u.name, jobModeReplace).Store(&job)
 	if err == nil {
 		_, err = l.jobResult(ctx, job)
 	}
-	if reset := l.manager(ctx, "ResetFailedUnit", UnitName).Err; reset != nil && !isError(reset, noSuchUnit, unitNotLoaded) {
-		err = errors.Join(err, reset)
-	}
+	err = errors.Join(err, l.manager(ctx, "ResetFailedUnit", u.name).Err)
 	if isError(err, noSuchUnit, unitNotLoaded) {
 		return nil
 	}

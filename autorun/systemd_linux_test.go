@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package autorun
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usbagent/test/booted"
+)
+
+// What there is in the container.
+const (
+	insideTarget = "/media/STICK"
+	insideRunDir = "/run/usbagent"
+	insideLog    = "/shared/agent.log"
+)
+
+// box is a booted systemd with the shipped unit, whose program is the agent of
+// session_linux_test.go.
+type box struct {
+	*booted.Machine
+	t  *testing.T
+	n  int    // scripts so far
+	id string // of the newest
+}
+
+func boot(t *testing.T) *box {
+	t.Helper()
+	text, err := os.ReadFile("../deploy/usbagent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// NOTIFY_SOCKET is used by a shell, since this agent knows no sd_notify(3).
+	start := "ExecStart=/bin/sh -c 'systemd-notify --ready; exec " + booted.Program + " " + agentCommand + " " + insideRunDir + " " + insideTarget + " >>" + insideLog + " 2>&1'\n" +
+		"EnvironmentFile=-/shared/env\nNotifyAccess=all\nWatchdogSec=0\n"
+	unit := regexp.MustCompile(`(?m)^(ExecStart|NotifyAccess|WatchdogSec)=.*\n`).ReplaceAllString(string(text), "")
+	unit = strings.Replace(unit, "[Service]\n", "[Service]\n"+start, 1)
+	b := &box{Machine: booted.Boot(t, map[string]string{"usbagent.service": unit}), t: t}
+	b.insert()
+	return b
+}
+
+// insert mounts a stick that holds other bytes than those that were verified.
+func (b *box) insert() {
+	b.t.Helper()
+	b.Run(b.t, "mkdir", "-p", insideTarget)
+	b.Run(b.t, "mount", "-t", "tmpfs", "-o", "nosuid,nodev", "stick", insideTarget)
+	b.WriteFile(b.t, insideTarget+"/"+ScriptName, "echo unverified bytes were executed\n")
+}
+
+// start starts a new agent with a verified script.
+func (b *box) start(script string) {
+	b.t.Helper()
+	b.systemctl("stop", "usbagent")
+	b.n++
+	b.id = fmt.Sprintf("run-%d", b.n)
+	b.WriteFile(b.t, insideTarget+".id", b.id)
+	b.WriteFile(b.t, insideTarget+".verified", "echo BEGIN\n"+script)
+	b.systemctl("start", "usbagent")
+}
+
+// run runs script with a new agent to the agent's word about its end, and
+// returns that and the script's lines in the journal.
+func (b *box) run(script string) (end, output string) {
+	b.t.Helper()
+	b.start(script)
+	return b.end(), b.journal()
+}
+
+func (b *box) systemctl(args ...string) {
+	b.t.Helper()
+	b.Run(b.t, append([]string{"systemctl"}, args...)...)
+}
+
+func (b *box) log() []string {
+	text, _ := os.ReadFile(filepath.Join(b.Shared, "agent.log"))
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
+func (b *box) waitFor(line string) {
+	b.t.Helper()
+	waitUntil(b.t, "line "+line+" of the agent", func() bool { return slices.Contains(b.log(), line) })
+}
+
+// end waits until the agent has released a script, and returns its word about
+// the end. It empties the agent's log.
+func (b *box) end() string {
+	b.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		log := b.log()
+		i := slices.Index(log, "agent: released -")
+		if i < 1 {
+			continue
+		}
+		os.Truncate(filepath.Join(b.Shared, "agent.log"), 0)
+		return strings.TrimPrefix(log[i-1], "agent: ")
+	}
+	b.t.Fatalf("no end; agent: %q\njournal:\n%s", b.log(), b.Journal(b.t))
+	return ""
+}
+
+// journal returns the lines of the newest script.
+func (b *box) journal() string {
+	b.t.Helper()
+	b.Run(b.t, "journalctl", "--sync")
+	text := b.Run(b.t, "journalctl", "-b", "-t", SyslogIdentifier, "-o", "cat", "--no-pager")
+	return strings.TrimSpace(text[strings.LastIndex(text, "BEGIN\n")+len("BEGIN\n"):])
+}
+
+// unit returns a property of the script's unit.
+func (b *box) unit(property string) string {
+	b.t.Helper()
+	return strings.TrimSpace(b.Run(b.t, "systemctl", "show", "--value", "-p", property, unitName(b.id)))
+}
+
+// The story of one board with systemd; the container is booted once.
+func TestUnit(t *testing.T) {
+	b := boot(t)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"root login", b.testRootLogin},
+		{"reads itself", b.testReadsItself},
+		{"exits", b.testExits},
+		{"timeout", b.testTimeout},
+		{"restarts agent", b.testRestartsAgent},
+		{"stops agent", b.testStopsAgent},
+		{"agent killed", b.testAgentKilled},
+		{"children", b.testChildren},
+		{"daemon-reexec", b.testReexec},
+		{"unit stopped", b.testUnitStopped},
+		{"system bus", b.testSystemBus},
+		{"pulled", b.testPulled},
+		{"pulled at once", b.testGone},
+		{"reboot", b.testReboot}, // the last: it ends the container
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			b.t = t
+			part.test(t)
+		})
+	}
+}
+
+func (b *box) testRootLogin(t *testing.T) {
+	end, got := b.run(`echo "$0 $#"; pwd; readlink /proc/$$/fd/0; echo "umask $(umask)"; cat /proc/$$/oom_score_adj
+tr '\0' ' ' </proc/$$/cmdline; echo; tr '\0' '\n' </proc/$$/environ | sed 's/=.*_ID.*//' | grep -vE '^(LANG|INVOCATION_ID|JOURNAL_STREAM)=' | sort
+ls -l /proc/$$/fd | sed -n 's/.* \([0-9]* ->\)/fd \1/; s/:.*//; /^fd/p'
+for what in CapBnd CapEff NoNewPrivs 'Seccomp:' SigIgn; do
+	[ "$(grep $what /proc/1/status)" = "$(grep $what /proc/$$/status)" ] || grep $what /proc/$$/status
+done
+agent=$(systemctl show --value -p MainPID usbagent)
+[ $(readlink /proc/1/ns/mnt) = $(readlink /proc/$agent/ns/mnt) ] || echo "the agent has a mount namespace of its own"
+grep -q 'NoNewPrivs:.1' /proc/$agent/status && grep -q 'Seccomp:.2' /proc/$agent/status || echo "the agent is not confined"
+for ns in mnt net ipc uts user; do [ $(readlink /proc/1/ns/$ns) = $(readlink /proc/$$/ns/$ns) ] || echo own $ns; done
+grep ^0:: /proc/$$/cgroup; unshare --user true && mount -t tmpfs x /mnt && umount /mnt && echo free; echo to stderr >&2`)
+	want := `autorun.sh 0
+` + insideTarget + `
+/dev/null
+umask 0022
+0
+/bin/sh autorun.sh
+HOME=/root
+LOGNAME=root
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+SHELL=/bin/sh
+USER=root
+fd 0 -> /dev/null
+fd 1 -> socket
+fd 10 -> ` + insideTarget + `/autorun.sh
+fd 2 -> socket
+0::/system.slice/` + unitName(b.id) + `
+free
+to stderr`
+	got = regexp.MustCompile(`(?m)^SigIgn.*\n`).ReplaceAllString(strings.ReplaceAll(got, "autorun.sh \n", "autorun.sh\n"), "")
+	if got != want || end != "ended with status 0 -" {
+		t.Errorf("%s, journal:\n%s\nwant:\n%s", end, got, want)
+	}
+}
+
+func (b *box) testReadsItself(t *testing.T) {
+	_, got := b.run(`[ "$S" ] || S=1 exec sh "$0"
+tail -n1 "$0"; (echo evil >autorun.sh) 2>/dev/null || echo read-only
+exit
+last`)
+	if !strings.HasSuffix(got, "last\nread-only") {
+		t.Errorf("journal:\n%s", got)
+	}
+	text, err := os.ReadFile(b.Path(insideTarget + "/" + ScriptName))
+	if err != nil || !strings.Contains(string(text), "unverified") {
+		t.Errorf("after the end the name on the stick is %q, %v", text, err)
+	}
+}
+
+func (b *box) testExits(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 77":         "ended with status 77 -",
+		"kill -SEGV $$":   "ended by SIGSEGV -",
+		"kill -9 $$":      "ended by SIGKILL -",
+		"exec no-such":    "ended with status 127 -",
+		"sleep 0.2":       "ended with status 0 -",
+		"setsid sleep 9&": "ended with status 0 -",
+	} {
+		if end, _ := b.run(script); end != want {
+			t.Errorf("%q: %s, want %s", script, end, want)
+		}
+		if state := b.unit("ActiveState"); state != "inactive" {
+			t.Errorf("%q: unit is %s after Release", script, state)
+		}
+	}
+}
+
+func (b *box) testTimeout(t *testing.T) {
+	env := filepath.Join(b.Shared, "env")
+	writeFile(t, env, "TEST_TIMEOUT=500ms\n")
+	defer os.Remove(env)
+	end, got := b.run(`(trap '' TERM; sleep 301) & trap 'echo trapped; exit 3' TERM; sleep 302 & wait`)
+	if end != "ended because it ran longer than allowed -" || got != "trapped" {
+		t.Errorf("%s, journal: %s", end, got)
+	}
+	waitUntil(t, "end of the children", func() bool {
+		out, _ := b.Command("pgrep", "-f", "^sleep 30[12]").Output()
+		return len(out) == 0
+	})
+}
+
+func (b *box) testRestartsAgent(t *testing.T) {
+	b.start("systemctl restart usbagent && echo restarted; sleep 0.3; exit 4")
+	b.waitFor("agent: adopted " + b.id)
+	if end := b.end(); end != "ended with status 4 -" || b.journal() != "restarted" {
+		t.Errorf("%s, journal: %s", end, b.journal())
+	}
+}
+
+func (b *box) testStopsAgent(t *testing.T) {
+	b.start("systemctl stop usbagent && echo stopped; exit 5")
+	b.waitFor("agent: told to stop")
+	waitUntil(t, "end of the script", func() bool { return b.unit("ExecMainCode") == "1" })
+	if got := b.unit("ExecMainStatus"); got != "5" {
+		t.Errorf("status kept for the next agent: %s", got)
+	}
+	b.systemctl("start", "usbagent")
+	if end := b.end(); end != "ended with status 5 -" || b.journal() != "stopped" {
+		t.Errorf("%s, journal: %s", end, b.journal())
+	}
+}
+
+func (b *box) testAgentKilled(t *testing.T) {
+	end, got := b.run(`systemctl kill --kill-whom=all -s KILL usbagent; sleep 2; echo still here; exit 6`)
+	if end != "ended with status 6 -" || got != "still here" {
+		t.Errorf("%s, journal: %s", end, got)
+	}
+}
+
+func (b *box) testChildren(t *testing.T) {
+	end, _ := b.run(`(sleep 1; echo late) &`)
+	if end != "ended with status 0 -" {
+		t.Error(end)
+	}
+	waitUntil(t, "line of the child", func() bool { return b.journal() == "late" })
+}
+
+func (b *box) testReexec(t *testing.T) {
+	end, _ := b.run(`systemctl daemon-reexec; sleep 1; systemctl daemon-reload; sleep 0.5; exit 8`)
+	if end != "ended with status 8 -" {
+		t.Error(end)
+	}
+}
+
+func (b *box) testUnitStopped(t *testing.T) {
+	end, got := b.run(`systemctl stop $(basename $(sed -n s/^0:://p /proc/$$/cgroup)); echo not reached`)
+	if end != "ended by SIGTERM -" || got != "" {
+		t.Errorf("%s, journal: %s", end, got)
+	}
+}
+
+// The stick is pulled while the script runs, from within the confined unit.
+func (b *box) testPulled(t *testing.T) {
+	env := filepath.Join(b.Shared, "env")
+	writeFile(t, env, "TEST_PULL=1\n")
+	defer os.Remove(env)
+	end, got := b.run(`[ "$again" ] && echo again && exit; again=1; : >/shared/running; while [ -d ` + insideTarget + ` ]; do sleep 0.02; done; . ./autorun.sh`)
+	if end != "ended with status 0 -" || got != "again" {
+		t.Errorf("%s, journal: %s", end, got)
+	}
+	b.insert()
+}
+
+// Where systemd's own socket is not to be had.
+func (b *box) testSystemBus(t *testing.T) {
+	env := filepath.Join(b.Shared, "env")
+	writeFile(t, env, "TEST_BUS=unix:path=/run/dbus/system_bus_socket\n")
+	defer os.Remove(env)
+	if end, got := b.run("echo by bus; exit 9"); end != "ended with status 9 -" || got != "by bus" {
+		t.Errorf("%s, journal: %s", end, got)
+	}
+}
+
+// The stick goes while systemd starts the unit: here, it is never there.
+func (b *box) testGone(t *testing.T) {
+	b.Run(t, "umount", insideTarget)
+	b.start("")
+	waitUntil(t, "refusal", func() bool { return strings.Contains(strings.Join(b.log(), "\n"), ErrNotStarted.Error()) })
+	b.insert()
+	waitUntil(t, "clean run directory", func() bool {
+		left, _ := os.ReadDir(b.Path(insideRunDir + "/" + scriptDir))
+		return len(left) == 0
+	})
+	os.Truncate(filepath.Join(b.Shared, "agent.log"), 0)
+}
+
+// A script that ends with a reboot: its next lines run until it is stopped,
+// the shutdown does not wait for anything, and the agent sees the end.
+func (b *box) testReboot(t *testing.T) {
+	b.start("trap 'echo told >>/shared/script.log; exit 0' TERM\nsystemctl reboot; echo next >>/shared/script.log\nwhile :; do sleep 0.05; done")
+	begin := time.Now()
+	select {
+	case <-b.Done:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("no shutdown within 30 s; agent: %q", b.log())
+	}
+	text, _ := os.ReadFile(filepath.Join(b.Shared, "script.log"))
+	if !strings.HasSuffix(string(text), "told\n") {
+		t.Errorf("script: %q", text)
+	}
+	if !slices.Contains(b.log(), "agent: ended with status 0 -") {
+		t.Errorf("the agent did not see the end: %q\n%s", b.log(), b.Journal(t))
+	}
+	t.Logf("shutdown after %v", time.Since(begin))
+}
