@@ -15,8 +15,8 @@ import (
 // at the installation only. The board's reset after it ends the test.
 func (p parts) tiny(t *testing.T, name, format, version string) File {
 	t.Helper()
-	dir, err := p.cache.Layer("tiny", []string{"1"}, func(dir string) error {
-		return makeExt4(filepath.Join(dir, "tiny.ext4"), t.TempDir(), 8*mib, "tiny")
+	dir, err := p.cache.Layer("tiny", []string{"2"}, func(dir string) error {
+		return makeExt4(filepath.Join(dir, "tiny.ext4"), t.TempDir(), 16*mib, "tiny")
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -74,12 +74,13 @@ func pluggedDuringRestart(r *rig) {
 	for range 3 {
 		r.sh("systemctl restart usbagent")
 	}
-	r.await("the script ran", later, func() bool { return r.runs() > before })
-	r.finished(later)
+	done := r.finished(later)
 	r.sh("systemctl restart usbagent")
 	time.Sleep(3 * time.Second) // nothing may happen now
-	if got := r.runs(); got != before+1 {
-		r.t.Errorf("the script ran %d times", got-before)
+	// A restart between the line in the list and the start of the script
+	// leaves "started earlier, end not recorded": at most once is the promise.
+	if got := r.runs() - before; got > 1 || got == 0 && done.Code != 5 {
+		r.t.Errorf("the script ran %d times: %s", got, done)
 	}
 	r.pull(stick)
 	r.next("a restart")
@@ -239,7 +240,6 @@ func pullDuringInstallation(r *rig) {
 	if got := r.sh("fw_printenv -n BOOT_ORDER"); !strings.HasPrefix(got, "A") && got != "" {
 		r.t.Errorf("boot order %q after a broken installation", got)
 	}
-	r.sh("rauc status mark-good")
 	// The keyring is the customer's by now: its owner goes on.
 	again := r.plain("fat32", "NEXT", r.tiny(r.t, "update.image", "verity", "3"))
 	r.StayOff()

@@ -188,7 +188,7 @@ func (r *rig) put(path, text string) {
 // Bounds for waiting; a loaded machine needs a fraction of them.
 const (
 	soon   = 90 * time.Second
-	later  = 4 * time.Minute
+	later  = 2 * time.Minute
 	reboot = BootTimeout
 )
 
@@ -227,7 +227,9 @@ func (r *rig) pull(s *Stick) {
 // clean waits until nothing of any stick is left: no LED, mount or directory.
 func (r *rig) clean() {
 	r.t.Helper()
-	r.await("LED off after the pull", soon, func() bool { return !r.LED.On() && r.LED.Steady() > 2*time.Second })
+	r.await("LED off after the pull", soon, func() bool {
+		return r.fw.ledRegister == 0 || !r.LED.On() && r.LED.Steady() > 2*time.Second
+	})
 	r.await("no mount left", soon, func() bool { return !strings.Contains(r.file("/proc/self/mountinfo"), " /media/") })
 	r.await("no directory left in /media", soon, func() bool {
 		names, err := r.List(context.Background(), "/media")
