@@ -20,7 +20,7 @@ var guestdSource embed.FS
 // packages is what the board's root file system is made of.
 var packages = []string{
 	"systemd", "systemd-sysv", "udev", "dbus", "kmod", "mount", "util-linux", "procps",
-	"rauc", "rauc-service", "openssl", "ntfs-3g", "libubootenv-tool", "e2fsprogs",
+	"rauc", "rauc-service", "squashfs-tools", "openssl", "ntfs-3g", "libubootenv-tool", "e2fsprogs",
 }
 
 // rootModules is what the root file system may load after the initramfs.
