@@ -110,6 +110,16 @@ func TestToolIsBounded(t *testing.T) {
 		r.limits.tool = 5 * time.Second
 		return r
 	}
+	for help, want := range map[string]bool{
+		"  --require-manifest-hash=HASH     require a specific manifest hash": true, "  --progress": false, "": false,
+	} {
+		if got := tool(`[ "$*" = "install --help" ] && echo "` + help + `"`).BindsManifest(t.Context()); got != want {
+			t.Errorf("BindsManifest = %v with the help %q", got, help)
+		}
+	}
+	if tool("exit 1").BindsManifest(t.Context()) {
+		t.Error("BindsManifest without a program that works")
+	}
 	if _, err := tool("exec cat /dev/zero").infoByTool(t.Context(), "/x"); err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Errorf("endless output: %v, want MaxToolOutput", err)
 	}

@@ -39,22 +39,14 @@ func (r *RAUC) Inspect(ctx context.Context, path string) (Info, error) {
 	return info, nil
 }
 
-// BindsManifest reports whether this RAUC seems to know the option
-// require-manifest-hash. The service does not tell; should it refuse the
-// option all the same, Install returns ErrCannotBind.
+// BindsManifest reports whether this RAUC knows the option
+// require-manifest-hash. The service does not tell; the program of the same
+// version does in its help. Should the service refuse the option all the same,
+// Install returns ErrCannotBind.
 func (r *RAUC) BindsManifest(ctx context.Context) bool {
-	s, err := r.open(ctx)
-	if err != nil {
-		return false
-	}
-	defer s.close()
-	return s.has(ctx, "InspectBundle") && r.version(ctx).atLeast(bindingVersion)
+	help, err := r.tool(ctx, "install", "--help")
+	return err == nil && bytes.Contains(help, []byte("--require-manifest-hash"))
 }
-
-// bindingVersion is the first version of RAUC whose InstallBundle knows
-// require-manifest-hash, at the latest. An older one refuses the option, and
-// Install then says ErrCannotBind.
-var bindingVersion = version{1, 10}
 
 func (r *RAUC) inspectBundle(ctx context.Context, path string) (Info, error) {
 	s, err := r.open(ctx)

@@ -160,17 +160,7 @@ func TestParseSystemConf(t *testing.T) {
 	}
 }
 
-func TestSmallParsers(t *testing.T) {
-	for text, want := range map[string]version{
-		"rauc 1.8\n": {1, 8}, "rauc 1.11.3-12-gabc": {1, 11}, "": {}, "rauc": {}, "1.15": {1, 15},
-	} {
-		if got := parseVersion(text); got != want {
-			t.Errorf("parseVersion(%q) = %v, want %v", text, got, want)
-		}
-	}
-	if !(version{1, 10}).atLeast(bindingVersion) || (version{1, 8}).atLeast(bindingVersion) || !(version{2, 0}).atLeast(bindingVersion) {
-		t.Error("atLeast is wrong")
-	}
+func TestSocketPath(t *testing.T) {
 	for address, want := range map[string]string{
 		"unix:path=/run/dbus/socket":       "/run/dbus/socket",
 		"unix:guid=00,path=/tmp/a%20b%2cc": "/tmp/a b,c",
