@@ -94,7 +94,14 @@ func (b *Bus) start(activation string) error {
 		return err
 	}
 	b.process = p
-	return p.until(func() bool { _, err := os.Stat(socket); return err == nil }, "its socket")
+	// The socket is there a moment before somebody listens on it.
+	return p.until(func() bool {
+		conn, err := b.Dial()
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, "answer")
 }
 
 // Stop ends the bus.
