@@ -58,11 +58,24 @@ func (r *rig) on(t *testing.T, part func(*rig)) {
 	defer func() {
 		if t.Failed() {
 			r.tell()
+			r.pullAll() // the next part begins with a free port
 		}
 		r.t = whole
 		t.Logf("%.1f s", time.Since(began).Seconds())
 	}()
 	part(r)
+}
+
+// pullAll takes out what a failed part left in.
+func (r *rig) pullAll() {
+	r.mu.Lock()
+	left := append([]*Stick(nil), r.Board.sticks...)
+	r.mu.Unlock()
+	for _, s := range left {
+		if err := r.Pull(s); err != nil {
+			r.t.Log(err)
+		}
+	}
 }
 
 // pluggedDuringRestart plugs while systemd restarts the agent: the scan at the
