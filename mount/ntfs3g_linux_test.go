@@ -34,3 +34,14 @@ func TestMountNTFS3G(t *testing.T) {
 		t.Errorf("%q %v", b, err)
 	}
 }
+
+// TestMountNTFS3GFewCapabilities: what deploy/usbagent.service grants is
+// enough. Without CAP_MKNOD the jail has the system's own device node, which
+// ntfs-3g could open for writing: to the stick that it came from, and nothing
+// else.
+func TestMountNTFS3GFewCapabilities(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "ntfs-3g")
+	run(t, need.Tool(t, "setpriv"), "--bounding-set=-all,+sys_admin,+dac_read_search", "--inh-caps=-all", "--no-new-privs",
+		os.Args[0], "-test.run=^(TestMountNTFS3G|TestRecoverNTFS3G|TestDetachUncoversNothing|TestMountExt)$", "-test.count=1")
+}
