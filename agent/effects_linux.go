@@ -264,7 +264,10 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *signature.Ve
 	a.mark(s)
 	defer a.mark(nil)
 	root, _ := o.volume.directory.(handle)
-	run, err := a.Scripts.Start(ctx, autorun.Request{
+	// It is in the list now: a stopping agent must still start it.
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), StartTimeout)
+	defer cancel()
+	run, err := a.Scripts.Start(start, autorun.Request{
 		ID: id, Script: v, Name: o.stored, Target: o.volume.target, Root: root.dir,
 		Timeout: a.Config.Autorun.Timeout,
 	})

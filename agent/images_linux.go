@@ -75,8 +75,10 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	if a.Images.Name() == "none" {
 		return i.result(Skipped, `switched off (installer.backend = "none")`), installer.Skip
 	}
-	if s.atBoot && !a.ready(ctx, s) {
-		return i.result(Skipped, "the agent was stopped"), installer.Skip
+	if s.atBoot {
+		if err := a.ready(ctx, s); err != nil {
+			return i.result(Failed, "%v", err), installer.Refuse
+		}
 	}
 	if err := a.openImage(s, i); err != nil {
 		return i.result(Refused, "%v", plain(err)), installer.Refuse
@@ -195,7 +197,9 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 	if a.Images.Name() == "command" {
 		at.Arrived = at.Installed // no slots that could tell otherwise
 	}
-	for _, past := range a.Ledger.Images() {
+	images := a.Ledger.Images()
+	at.Restarted = len(images) > 0 && images[len(images)-1].Result == imageFellBack
+	for _, past := range images {
 		if past.BootID == a.BootID && past.Result == imageInstalled {
 			at.Waiting = past.Slot
 		}
@@ -205,18 +209,18 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 
 // ready waits until the running system is confirmed good, and until it is
 // known what became of the installation before this boot.
-func (a *Agent) ready(ctx context.Context, s *stick) bool {
+func (a *Agent) ready(ctx context.Context, s *stick) error {
 	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
-	err := a.Images.WaitReady(ctx)
+	defer a.change(s, func() { s.entry.Waiting = "" })
+	if err := a.Images.WaitReady(ctx); err != nil {
+		return err
+	}
 	select {
 	case <-a.settled:
+		return nil
 	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	a.change(s, func() { s.entry.Waiting = "" })
-	if err != nil && ctx.Err() == nil {
-		s.log.Warn("the running system is not confirmed good", zap.Error(err))
-	}
-	return ctx.Err() == nil
 }
 
 // place puts the image where the device cannot change it any more, or returns

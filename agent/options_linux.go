@@ -23,6 +23,9 @@ const (
 	// BootWait is how long a script or an image of a stick that was there at
 	// boot waits for the boot to finish.
 	BootWait = 10 * time.Minute
+	// StartTimeout is how long the start of a script may take, whose MD5 is in
+	// the list already.
+	StartTimeout = 30 * time.Second
 	// StopTimeout is how long a stopping daemon waits for what it cannot
 	// interrupt before it leaves it behind.
 	StopTimeout = 3 * time.Second

@@ -31,6 +31,9 @@ func (a *Agent) prepare(s *stick) {
 	case s.ctx.Err() != nil: // the agent stops; the next one begins anew with the stick
 	case s.remembered:
 		s.log.Info("stick was handled before in this boot, nothing is done again")
+	case errors.Is(err, mount.ErrMounted): // somebody else's business: left alone
+		a.report(s, ledger.Step{Step: StepMount, Device: s.disk.Name, Result: Skipped, Reason: err.Error()}, 0)
+		a.finish(s)
 	case err != nil:
 		a.report(s, ledger.Step{Step: StepMount, Device: s.disk.Name, Result: Failed, Reason: err.Error()}, CodeUnreadable)
 		a.finish(s)

@@ -108,6 +108,26 @@ func TestUnreadablePartitionBesideAGoodOne(t *testing.T) {
 	b.pull(device)
 }
 
+func TestMountedElsewhereIsLeftAlone(t *testing.T) {
+	b := newBench(t)
+	device := b.plug(b.stick("THEIRS", b.scriptFiles("echo ran >>"+b.dir+"/out")))
+	theirs := filepath.Join(b.dir, "theirs")
+	b.must(os.Mkdir(theirs, 0o755))
+	if out, err := exec.Command("mount", "-o", "ro", device, theirs).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	b.start()
+	s := b.done(device)
+	b.expect(s, "mount", "skipped", "already mounted")
+	if s.Code != 0 || b.exists("out") || b.led() != "off" {
+		t.Errorf("code %d, script ran: %v, LED %s", s.Code, b.exists("out"), b.led())
+	}
+	if out, err := exec.Command("umount", theirs).CombinedOutput(); err != nil {
+		t.Fatalf("umount: %v: %s", err, out)
+	}
+	b.pull(device)
+}
+
 func TestColdplugAndRepeatedEvents(t *testing.T) {
 	b := newBench(t)
 	device := b.plug(b.stick("COLD", b.scriptFiles("echo ran >>"+b.dir+"/out")))

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usbagent/test/need"
 )
 
 // variant is a slot image of a system that behaves in its own way; it is
@@ -47,6 +49,7 @@ func (p parts) slowGood(t *testing.T) string {
 // in: the board falls back and does not try again, the technician is told, and
 // a fresh plug does try again.
 func TestBoardFallsBack(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	files := append(rotation(t, r.parts), r.bundle(t, "update.image", Bundle{
@@ -77,6 +80,7 @@ func TestBoardFallsBack(t *testing.T) {
 // TestBoardTwoImages leaves a stick with two images in: one installation, one
 // reboot, and no ping-pong. Then a manual roll back with the stick in stays.
 func TestBoardTwoImages(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	a := r.bundle(t, "a.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"})
@@ -112,6 +116,7 @@ func TestBoardTwoImages(t *testing.T) {
 // late, and plugs an image before that: the last good system is not
 // overwritten by an unproven one.
 func TestBoardMarkGoodLate(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	slow := r.bundle(t, "update.image", Bundle{
@@ -139,6 +144,7 @@ func TestBoardMarkGoodLate(t *testing.T) {
 // TestBoardCutDuringInstallation cuts the power while RAUC writes: the board
 // boots the old system, and the stick works again.
 func TestBoardCutDuringInstallation(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	stick := r.plain("fat32", "CUT", r.bundle(t, "update.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"}))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"usbagent/test/need"
 )
 
 // tiny is a bundle whose image is small and boots nothing: for tests that look
@@ -31,6 +33,7 @@ func (p parts) tiny(t *testing.T, name, format, version string) File {
 // come from it: "plain" bundles too, which RAUC itself refuses on most of
 // them. The ext ones belong to uid 1000 and have a dirty journal.
 func TestBoardFileSystems(t *testing.T) {
+	need.BoardScenario(t)
 	need := map[string]string{"disk": "plain", "mbr": "verity", "gpt": ""}
 	for _, fsType := range []string{"ext2", "ext3", "ext4", "fat12", "fat16", "fat32", "exfat", "ntfs"} {
 		for _, layout := range []string{"disk", "mbr", "gpt"} {
@@ -144,6 +147,7 @@ func (r *rig) ranOnCard(want int) {
 // a shell, a path or a log would trip over. Nothing in them runs, nothing is
 // mounted elsewhere, and the script on each is still run.
 func TestBoardHostileNames(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	hostile := []FileSystem{

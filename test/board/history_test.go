@@ -8,11 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usbagent/test/need"
 )
 
 // TestBoardTrustAfterRotation shows that the rotation is the whole board's:
 // RAUC itself takes the customer's bundle now, and no longer the vendor's.
 func TestBoardTrustAfterRotation(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	pki := r.fw.PKI
@@ -75,6 +78,7 @@ func TestBoardScriptsAgain(t *testing.T) {
 // TestBoardScriptCutOff cuts the power during a script and looks at the stick,
 // still in, after the next boot; then a script ends the board by reboot.
 func TestBoardScriptCutOff(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	stick := r.plain("fat32", "LONG", script(t, r.fw.PKI.Vendor, effect+"\nsync\nsleep 1000")...)
@@ -109,6 +113,7 @@ func TestBoardScriptCutOff(t *testing.T) {
 // that has to be accepted is refused. (RAUC itself looks at the time of its
 // certificates; ours are valid at both.)
 func TestBoardClock(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	for i, date := range []string{"1970-01-02", "2037-01-01", "2100-01-01"} {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usbagent/test/need"
 )
 
 // next plugs a stick with a new script, checks that it is mounted where every
@@ -32,6 +34,7 @@ func (r *rig) next(name string) {
 // TestBoardPlugging goes through what hands do to sticks and readers. After
 // each the LED is off, nothing is left mounted, and the next stick works.
 func TestBoardPlugging(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	r.next("nothing")
@@ -48,7 +51,10 @@ func TestBoardPulling(t *testing.T) {
 	r := running(t)
 	t.Run("DuringMount", func(t *testing.T) { r.on(t, pullDuringMount) })
 	t.Run("DuringScript", func(t *testing.T) { r.on(t, pullDuringScript) })
-	t.Run("DuringInstallation", func(t *testing.T) { r.on(t, pullDuringInstallation) })
+	t.Run("DuringInstallation", func(t *testing.T) {
+		need.BoardScenario(t)
+		r.on(t, pullDuringInstallation)
+	})
 }
 
 // on runs a part of a test with the board of the whole.

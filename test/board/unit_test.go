@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usbagent/test/need"
 )
 
 // TestBoardColdplug boots a board with a stick in: the agent starts with the
@@ -42,6 +44,7 @@ func TestBoardColdplug(t *testing.T) {
 // own, restart after a crash with what the crash left cleaned up, and scripts
 // that outlive the agent.
 func TestBoardUnit(t *testing.T) {
+	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	t.Run("NoNamespace", func(t *testing.T) { r.on(t, noNamespace) })

@@ -51,7 +51,18 @@ func Board(t testing.TB) {
 	}
 }
 
-// Required reports whether USBAGENT_REQUIRE lists what.
+// BoardScenario skips a scenario on the emulated board that has not been seen
+// to pass on the present revision, unless USBAGENT_BOARD is "all" (make
+// board-test). Such a scenario proves nothing yet, and make test must not
+// depend on it; taking the call out is how it is promoted.
+func BoardScenario(t testing.TB) {
+	t.Helper()
+	if os.Getenv("USBAGENT_BOARD") != "all" {
+		t.Skip("not proven: this scenario has not been seen to pass on this revision; make board-test runs it")
+	}
+}
+
+// required reports whether USBAGENT_REQUIRE lists what.
 func required(what string) bool {
 	list := strings.Split(os.Getenv("USBAGENT_REQUIRE"), ",")
 	return slices.Contains(list, what) || slices.Contains(list, "all")
