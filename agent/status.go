@@ -76,7 +76,11 @@ func (st Status) write(path string) error {
 	}
 	tmp := filepath.Join(filepath.Dir(path), ".status.json.new")
 	// The directory is the agent's own; a leftover of a crash is written over.
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil {
+	err = os.WriteFile(tmp, append(data, '\n'), 0o644)
+	if err == nil {
+		err = os.Chmod(tmp, 0o644) // whatever the umask
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := os.Rename(tmp, path); err != nil {

@@ -27,7 +27,7 @@ var namespaced = []string{
 	"BindPaths", "BindReadOnlyPaths", "DynamicUser", "ExecPaths",
 	"ExtensionDirectories", "ExtensionImages", "InaccessiblePaths", "LogNamespace", "MountAPIVFS", "MountFlags",
 	"MountImages", "NoExecPaths", "PrivateBPF", "PrivateDevices", "PrivateIPC", "PrivateMounts", "PrivatePIDs", "PrivateTmp", "PrivateUsers",
-	"ProcSubset", "ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs",
+	"ProcSubset", "ProtectControlGroups", "ProtectHome", "ProtectKernelLogs",
 	"ProtectKernelModules", "ProtectKernelTunables", "ProtectProc", "ProtectSystem", "ReadOnlyPaths",
 	"ReadWritePaths", "RootDirectory", "RootHash", "RootImage", "TemporaryFileSystem",
 }

@@ -118,7 +118,11 @@ func MkdirAll(path string, perm fs.FileMode) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(path, perm)
+	if err == nil {
+		err = os.Chmod(path, perm) // whatever the umask
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make directory %s: %w", path, err)
 	}
 	return SyncDir(parent)
