@@ -45,7 +45,7 @@ setup: ## install the Debian packages that the tests need and this machine lacks
 # devices.allow = ["loop"] sees every loop device of the machine, those of
 # other tests too.
 test: export USBAGENT_REQUIRE = root,rauc,board,tools
-test: setup lint ## everything there is: lint, all tests, the emulated board (about an hour; no skips)
+test: setup lint ## everything there is: lint, all tests, the emulated board included
 	$(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./...
 
 lint: ## gofmt, go vet, staticcheck

@@ -4,15 +4,15 @@
 # KERNEL-TREE: an unpacked linux-image-*-armmp package (boot/, lib/modules/).
 set -e
 here=$(cd "$(dirname "$0")" && pwd); tree=$1; work=$2
-mkdir -p "$work/root/m"; cd "$work"
-(cd "$here" && CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 go build -o "$work/root/init" .)
+mkdir -p "$work/ramfs/m"; cd "$work"
+(cd "$here" && CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 go build -o "$work/ramfs/init" .)
 modules=$(echo "$tree"/lib/modules/*)
 for m in xhci-pci usb-storage uas sd_mod sr_mod; do
 	modprobe -d "$tree" -S "$(basename "$modules")" --show-depends "$m"
 done | awk '/^insmod/ && !seen[$2]++ {print $2}' >list
-: >root/modules
-while read -r f; do cp "$f" root/m/; basename "$f" >>root/modules; done <list
-(cd root && find . | cpio -o -H newc --quiet) >initramfs
+: >ramfs/modules
+while read -r f; do cp "$f" ramfs/m/; basename "$f" >>ramfs/modules; done <list
+(cd ramfs && find . | cpio -o -H newc --quiet) >initramfs
 for i in 1 2 3 4 5; do truncate -s 64M disk$i.img; done
 # twelve partitions: logical ones, so that sda10 comes before sda2 by name
 { echo label: dos; echo ',1M'; echo ',1M'; echo ',1M'; echo ',,E'; for i in 5 6 7 8 9 10 11 12; do echo ',1M'; done; } | sfdisk -q disk1.img
