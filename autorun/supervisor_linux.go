@@ -42,6 +42,7 @@ func supervise(dir string) int {
 	// At a shutdown everybody gets SIGTERM; the script's end must still be
 	// recorded. (Signals that are caught are reset in the child, ignored ones are not.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+	heedSignals()
 	s := &supervisor{dir: dir}
 	if err := s.listen(); err != nil {
 		return 2
