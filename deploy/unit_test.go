@@ -20,12 +20,6 @@ const unit = "usbagent.service"
 // maxExposure is what issue 9 allows; systemd-analyze security, 0 to 10.
 const maxExposure = 4.0
 
-// missedExposure is where the unit stands since it allows pidfd_getfd(2),
-// without which no NTFS stick can be mounted under it. To get below
-// maxExposure, the descriptor of /dev/fuse has to come another way
-// (SECCOMP_IOCTL_NOTIF_ADDFD); until then it must at least not get worse.
-const missedExposure = 4.0
-
 // namespaced are the directives that give a service a mount namespace of its
 // own in some version of systemd (exec_needs_mount_namespace in its source,
 // and systemd.exec(5)).
@@ -102,11 +96,7 @@ func TestUnitExposure(t *testing.T) {
 	if strings.Contains(string(out), "ignoring") || strings.Contains(string(out), "Unknown") {
 		t.Errorf("systemd does not understand the unit:\n%s", out[:min(len(out), 1000)])
 	}
-	figure, err := strconv.ParseFloat(string(found[1]), 64)
-	switch {
-	case err != nil || figure > missedExposure:
+	if figure, err := strconv.ParseFloat(string(found[1]), 64); err != nil || figure >= maxExposure {
 		t.Errorf("exposure %s, want below %.1f", found[1], maxExposure)
-	case figure >= maxExposure:
-		t.Skipf("not proven: exposure is %s, not below %.1f, while NTFS needs pidfd_getfd(2)", found[1], maxExposure)
 	}
 }

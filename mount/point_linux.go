@@ -33,7 +33,7 @@ type point struct {
 // openRoot makes the mount root where it is missing, checks that nobody but
 // root could have put anything in its place, and opens it.
 func (m *Mounter) openRoot() (*os.File, error) {
-	if err := os.MkdirAll(m.o.Root, 0o755); err != nil {
+	if err := durable.MkdirAll(m.o.Root, 0o755); err != nil {
 		return nil, fmt.Errorf("mount root: %w", err)
 	}
 	if err := checkRoot(m.o.Root); err != nil {
