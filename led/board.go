@@ -49,6 +49,12 @@ func Model(root string) string {
 	return strings.TrimRight(property(root, "model"), "\x00")
 }
 
+// Serial returns the board's serial number as its device tree names it, empty
+// where there is none. root is where proc is, "" for the real one.
+func Serial(root string) string {
+	return strings.TrimRight(property(root, "serial-number"), "\x00")
+}
+
 // property reads a property of the device tree's root node.
 func property(root, name string) string {
 	f, err := os.Open(below(root, "proc/device-tree", name))

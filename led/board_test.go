@@ -57,6 +57,17 @@ func TestModel(t *testing.T) {
 	}
 }
 
+func TestSerial(t *testing.T) {
+	root := board(t, tarragon, tarragonIs)
+	if got := Serial(root); got != "" {
+		t.Errorf("a board without a serial number has %q", got)
+	}
+	put(t, filepath.Join(root, "proc/device-tree/serial-number"), "CB2345678\x00")
+	if got := Serial(root); got != "CB2345678" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestBackendOfOptions(t *testing.T) {
 	onTarragon, onPi, onPC := board(t, tarragon, tarragonIs), board(t, pi, piIs), t.TempDir()
 	for _, c := range []struct {
