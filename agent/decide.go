@@ -176,7 +176,10 @@ func (r Rules) decideKeyring(o *offer, installed *signature.Keyring, missing err
 	if missing != nil {
 		return nil, o.result(Refused, "the installed keyring cannot be used: %v", missing)
 	}
-	if offered.Equal(installed) {
+	switch fresh, err := keyring.Fresh(offered, installed, content); {
+	case err != nil:
+		return nil, o.result(Refused, "%v", err)
+	case !fresh:
 		return nil, o.result(Skipped, "already installed")
 	}
 	verified, err := signature.Verify(installed, o.content, o.p7s, r.Keyring.Verify)
@@ -220,6 +223,11 @@ func (r Rules) decideScript(o *offer, executed bool, installed *signature.Keyrin
 	}
 	if err := autorun.CheckScript(verified.Bytes()); err != nil {
 		return nil, o.result(Refused, "%v", err)
+	}
+	// Whatever stands above its certificates: what may be installed as a keyring
+	// has no line that is meant for a shell.
+	if _, err := keyring.Check(verified.Bytes(), keyring.Rules{}); err == nil {
+		return nil, o.result(Refused, "it is no script but a keyring")
 	}
 	return verified, o.result(Done, "signed by %s", Show(verified.Signer().Subject))
 }

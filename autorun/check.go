@@ -71,15 +71,16 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // CheckScript returns nil when b may be given to a shell, and a *[NotScript]
 // when b is something else that happens to have a genuine signature: a known
 // binary format, a file with a NUL byte in its first line, or PEM
-// (certificates, keys, a keyring). It does not look for `#!`, which is not
+// (certificates, keys, a keyring), also below comments or the text that openssl
+// writes above certificates. It does not look for `#!`, which is not
 // needed to be run by /bin/sh, nor beyond the beginning, so that
-// self-extracting scripts with binary payload pass.
+// self-extracting scripts with binary payload pass, and scripts with a
+// certificate in a here-document.
 func CheckScript(b []byte) error {
 	if kind := binaryKind(b); kind != "" {
 		return &NotScript{Reason: "binary", Kind: kind}
 	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(b, byteOrderMark), " \t\r\n\v\f")
-	if bytes.HasPrefix(text, []byte("-----BEGIN")) {
+	if line := firstLine(bytes.TrimPrefix(b, byteOrderMark)); bytes.HasPrefix(line, []byte("-----BEGIN")) || pemText[string(line)] {
 		return &NotScript{Reason: "pem", Kind: "PEM (a certificate, key or keyring)"}
 	}
 	first, _, _ := bytes.Cut(b, []byte("\n"))
@@ -87,6 +88,33 @@ func CheckScript(b []byte) error {
 		return &NotScript{Reason: "nul"}
 	}
 	return nil
+}
+
+// pemText are lines with which openssl (x509 -text, crl -text, pkcs12,
+// s_client -showcerts) begins what stands above a PEM block, and no script begins.
+var pemText = map[string]bool{
+	"Certificate:":                       true,
+	"Certificate Revocation List (CRL):": true,
+	"Certificate chain":                  true,
+	"Server certificate":                 true,
+	"Bag Attributes":                     true,
+	"Key Attributes":                     true,
+	"Trusted Uses:":                      true,
+	"Rejected Uses:":                     true,
+}
+
+// firstLine returns the first line of b that is neither blank nor a comment,
+// without the white space around it. A file that begins with "#!" says itself
+// what it is; its first line is that one.
+func firstLine(b []byte) []byte {
+	const space = " \t\r\n\v\f"
+	for script := bytes.HasPrefix(b, []byte("#!")); ; {
+		var line []byte
+		line, b, _ = bytes.Cut(bytes.TrimLeft(b, space), []byte("\n"))
+		if script || len(line) == 0 || line[0] != '#' {
+			return bytes.TrimRight(line, space)
+		}
+	}
 }
 
 // binaryKind names the binary format that b begins as, or returns "".

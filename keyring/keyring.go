@@ -26,6 +26,7 @@
 package keyring
 
 import (
+	"errors"
 	"fmt"
 
 	"usbagent/signature"
@@ -56,4 +57,26 @@ func Check(content []byte, r Rules) (*signature.Keyring, error) {
 		}
 	}
 	return k, nil
+}
+
+// ErrRevocations is the error of Fresh where the offered keyring would take
+// revocations back.
+var ErrRevocations = errors.New("it has the certificates of the installed keyring, but its CRLs lack revocations which the installed ones have")
+
+// Fresh decides whether offered differs from installed under r: by its
+// certificates, or, where CRLs count, by more revocations. With the same
+// certificates an older CRL is not fresh, so that a stick of yesterday revokes
+// nothing less; one that both adds and takes back is ErrRevocations.
+func Fresh(offered, installed *signature.Keyring, r Rules) (bool, error) {
+	if installed == nil || !offered.Equal(installed) {
+		return true, nil
+	}
+	if !r.Verify.CheckCRL {
+		return false, nil
+	}
+	added, missing := offered.Revocations(installed)
+	if added > 0 && missing > 0 {
+		return false, fmt.Errorf("%w (%d of them; %d are new)", ErrRevocations, missing, added)
+	}
+	return added > 0, nil
 }

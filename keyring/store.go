@@ -64,7 +64,7 @@ func (s *Store) Installed() (*signature.Keyring, error) {
 
 // Install replaces the keyring by the verified bytes of v, which Check has
 // parsed as k: a regular file of mode 0644. Where the installed keyring has
-// the same set of certificates nothing is written. When Install returns an
+// the same certificates and revocations nothing is written. When Install returns an
 // error, the old keyring is in force; when it returns nil, the new one is, and
 // survives a power cut from then on.
 func (s *Store) Install(v *signature.Verified, k *signature.Keyring) (Change, error) {
@@ -80,7 +80,7 @@ func (s *Store) install(v *signature.Verified, k *signature.Keyring) (Change, er
 	if err != nil {
 		return Change{}, err
 	}
-	if !same.Equal(k) {
+	if !alike(same, k) {
 		return Change{}, errors.New("the keyring that was checked is not the one that was verified")
 	}
 	unlock, err := s.lock()
@@ -93,7 +93,7 @@ func (s *Store) install(v *signature.Verified, k *signature.Keyring) (Change, er
 		return Change{}, err
 	}
 	c := Change{From: v.Name(), Before: fingerprints(old), After: fingerprints(k)}
-	if old.Equal(k) {
+	if alike(old, k) {
 		return c, nil
 	}
 	if err := s.replace(object{data: v.Bytes()}, k); err != nil {
@@ -309,7 +309,7 @@ func (s *Store) replace(o object, k *signature.Keyring) error {
 // prove reads back what was written.
 func (s *Store) prove(k *signature.Keyring) error {
 	now, err := s.Installed()
-	if err == nil && !now.Equal(k) {
+	if err == nil && !alike(now, k) {
 		err = errors.New("what was written reads back differently")
 	}
 	return err
@@ -334,6 +334,15 @@ func (s *Store) keepFactory(old object) error {
 		return err
 	}
 	return old.write(s.Factory())
+}
+
+// alike tells whether two keyrings have the same certificates and revocations.
+func alike(a, b *signature.Keyring) bool {
+	if !a.Equal(b) {
+		return false
+	}
+	added, missing := a.Revocations(b)
+	return added == 0 && missing == 0
 }
 
 func fingerprints(k *signature.Keyring) []signature.Fingerprint {

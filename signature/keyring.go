@@ -144,6 +144,43 @@ func (k *Keyring) Equal(o *Keyring) bool {
 	return true
 }
 
+// Revocations compares what the CRLs of k say with those of an older keyring:
+// how many issuers and revoked serial numbers are added, and how many that old
+// had are missing. CRLs that cannot be used do not count; dates and signatures
+// are not looked at.
+func (k *Keyring) Revocations(old *Keyring) (added, missing int) {
+	now, before := k.revocations(), old.revocations()
+	for r := range now {
+		if !before[r] {
+			added++
+		}
+	}
+	for r := range before {
+		if !now[r] {
+			missing++
+		}
+	}
+	return added, missing
+}
+
+// revocation is one entry of a CRL, or, without a serial number, that there is
+// a CRL of that issuer.
+type revocation struct{ issuer, serial string }
+
+func (k *Keyring) revocations() map[revocation]bool {
+	set := make(map[revocation]bool)
+	for _, l := range k.crls {
+		if l.unusable != "" {
+			continue
+		}
+		set[revocation{issuer: l.issuer.canonical}] = true
+		for _, serial := range l.revoked {
+			set[revocation{l.issuer.canonical, string(serial)}] = true
+		}
+	}
+	return set
+}
+
 // same returns the keyring's copy of c, or nil.
 func (k *Keyring) same(c *cert) *cert {
 	for _, own := range k.certs {

@@ -102,7 +102,13 @@ func (u *uses) asScript(content, p7s []byte) error {
 	if err != nil {
 		return err
 	}
-	return autorun.CheckScript(v.Bytes())
+	if err := autorun.CheckScript(v.Bytes()); err != nil {
+		return err
+	}
+	if _, err := keyring.Check(v.Bytes(), keyring.Rules{}); err == nil {
+		return errors.New("a keyring")
+	}
+	return nil
 }
 
 // asKeyring is what the board does with a pair called fwupdate-keyring.pem.
@@ -192,19 +198,24 @@ func TestUsualFilesPass(t *testing.T) {
 		if said := signature.Confusions(k); said != nil {
 			t.Errorf("keyring %s: %v", name, said)
 		}
+		if err := u.asScript(k, u.sign(k)); err == nil {
+			t.Errorf("keyring %s passes as a script, too", name)
+		}
 	}
 	makeself := append([]byte("#!/bin/sh\n# This script was generated using Makeself 2.4.5\noffset=`head -n 3 \"$0\" | wc -c`\n"), noise(100_000)...)
 	for name, s := range map[string][]byte{
-		"plain":    []byte("#!/bin/sh\nreboot\n"),
-		"no #!":    []byte("reboot\n"),
-		"BOM":      []byte("\xef\xbb\xbf#!/bin/sh\nreboot\n"),
-		"makeself": makeself,
-		"indented": []byte("#!/bin/sh\ncat <<-END\n\t" + strings.ReplaceAll(string(u.ca), "\n", "\n\t") + "\nEND\n"),
+		"plain":                []byte("#!/bin/sh\nreboot\n"),
+		"no #!":                []byte("reboot\n"),
+		"BOM":                  []byte("\xef\xbb\xbf#!/bin/sh\nreboot\n"),
+		"makeself":             makeself,
+		"here-document":        []byte("#!/bin/sh\ncat >ca.pem <<END\n" + string(u.ca) + "END\n"),
+		"here-document, no #!": []byte("# installs a CA\ncat >ca.pem <<END\n" + string(u.run("openssl", "x509", "-in", "ca.pem", "-text")) + "END\n"),
+		"indented":             []byte("#!/bin/sh\ncat <<-END\n\t" + strings.ReplaceAll(string(u.ca), "\n", "\n\t") + "\nEND\n"),
 	} {
 		if err := u.asScript(s, u.sign(s)); err != nil {
 			t.Errorf("script %s: %v", name, err)
 		}
-		if said := signature.Confusions(s); said != nil {
+		if said := signature.Confusions(s); said != nil && !strings.HasPrefix(name, "here-document") {
 			t.Errorf("script %s: %v", name, said)
 		}
 	}
