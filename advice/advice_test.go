@@ -4,10 +4,11 @@ package advice
 
 import (
 	"io/fs"
-	"os/exec"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"usbagent/test/need"
 )
 
 // tree makes a file system of names and contents.
@@ -83,9 +84,7 @@ func TestFindings(t *testing.T) {
 }
 
 func TestShellReadsTheScript(t *testing.T) {
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("not proven here: needs the program sh")
-	}
+	need.Tool(t, "sh")
 	findings, err := Look(tree("autorun.sh", "#!/bin/sh\nif true; then\n", "autorun.sh.p7s", "x"), true)
 	if err != nil || len(findings) != 1 || !strings.Contains(findings[0].Message, "a shell cannot read it") {
 		t.Errorf("%v, %+v", err, findings)

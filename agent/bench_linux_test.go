@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,6 +79,7 @@ type bench struct {
 	config map[string]string // lines by "table.key"
 	env    []string
 	flags  []string
+	under  []string // a command that runs the daemon as its own process, such as strace -D
 	daemon *exec.Cmd
 	exited chan error
 	log    *os.File
@@ -150,7 +152,8 @@ func (b *bench) start() {
 	b.must(err)
 	b.log, err = os.OpenFile(filepath.Join(b.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	b.must(err)
-	b.daemon = exec.Command(program, append([]string{"run", "--config", b.configFile()}, b.flags...)...)
+	args := append(append(slices.Clone(b.under), program, "run", "--config", b.configFile()), b.flags...)
+	b.daemon = exec.Command(args[0], args[1:]...)
 	b.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), b.env...)
 	b.daemon.Stdout, b.daemon.Stderr = b.log, b.log
 	b.must(b.daemon.Start())

@@ -3,12 +3,15 @@
 package agent_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"usbagent/test/need"
 )
 
 func TestStickWithNothingToDo(t *testing.T) {
@@ -124,6 +127,36 @@ func TestStopWithinFiveSeconds(t *testing.T) {
 	}
 	b.wait("the stick to be mounted again", func() bool { return b.mounted(device) })
 	b.pull(device)
+}
+
+// TestReadyBeforeTheFirstStick: a stick that is there at the start is touched
+// only after the service manager was told READY=1, by the order of the
+// daemon's system calls.
+func TestReadyBeforeTheFirstStick(t *testing.T) {
+	b := newBench(t)
+	socket := filepath.Join(b.dir, "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	b.must(err)
+	defer manager.Close()
+	calls := filepath.Join(b.dir, "calls")
+	b.env = []string{"NOTIFY_SOCKET=" + socket}
+	b.under = []string{need.Tool(t, "strace"), "-D", "-f", "-qq", "-o", calls, "-e", "trace=write,sendto,sendmsg,open,openat,openat2,mount,fsopen,fsconfig,mkdirat"}
+	device := b.plug(b.stick("THERE", b.keyringFiles()))
+	b.start()
+	b.expect(b.finished(0), "keyring", "done", "")
+	b.pull(device)
+	b.stop(syscall.SIGTERM)
+
+	trace := read(t, calls)
+	ready, touched := strings.Index(trace, `"READY=1`), strings.Index(trace, device)
+	if ready < 0 || touched < 0 || touched < ready {
+		t.Errorf("READY=1 at byte %d of the trace, %s at %d", ready, device, touched)
+	}
+	message := make([]byte, 100)
+	b.must(manager.SetReadDeadline(time.Now().Add(patience)))
+	if n, err := manager.Read(message); err != nil || string(message[:n]) != "READY=1" {
+		t.Errorf("the first message is %q, %v", message[:n], err)
+	}
 }
 
 func TestSecondDaemonRefuses(t *testing.T) {

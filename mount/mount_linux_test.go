@@ -260,7 +260,7 @@ func TestMountFAT(t *testing.T) {
 			x, err := m.Mount(t.Context(), d)
 			if errors.Is(err, ErrNoDriver) {
 				nothingLeft(t, m, d)
-				t.Skip("not proven here: the kernel has no " + c.fstype + " (the emulated board has)")
+				need.OnBoard(t, "a kernel with "+c.fstype, "TestBoardFileSystems")
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"usbagent/internal/durable"
 	"usbagent/test/disk"
+	"usbagent/test/need"
 )
 
 // TestFSType: what a restart empties, be it behind an overlay.
@@ -25,7 +26,7 @@ func TestFSType(t *testing.T) {
 		}
 		err := unix.Mount("overlay", dir, "overlay", 0, "lowerdir=/usr/share,upperdir="+base+"/upper,workdir="+base+"/work"+options)
 		if err != nil {
-			t.Skipf("not proven here: overlays (%v)", err)
+			need.Machine(t, "a kernel with overlays ("+err.Error()+")")
 		}
 		t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 		return dir

@@ -2,7 +2,7 @@
 
 // Package need says what a test needs from the machine, and skips it with the
 // reason where the machine lacks it. USBAGENT_REQUIRE, a comma-separated list
-// of "root", "rauc", "board", "tools" (or "all"), turns such skips into
+// of "root", "rauc", "board", "tools", "kernel" (or "all"), turns such skips into
 // failures, so that nothing is skipped silently in CI.
 package need
 
@@ -60,6 +60,23 @@ func BoardScenario(t testing.TB) {
 	if os.Getenv("USBAGENT_BOARD") != "all" {
 		t.Skip("not proven: this scenario has not been seen to pass on this revision; make board-test runs it")
 	}
+}
+
+// Machine skips the test where this machine lacks what, which is neither a
+// program nor a privilege.
+func Machine(t testing.TB, what string) {
+	t.Helper()
+	miss(t, "root", "needs "+what)
+}
+
+// OnBoard skips a test for which this machine's kernel lacks what, and names
+// the scenario of test/board that proves the same thing on the board's kernel.
+// Where the board is asked for, both are in the same run, so nothing is left
+// out; test/setup says beforehand what the kernel lacks. USBAGENT_REQUIRE with
+// "kernel" makes it a failure.
+func OnBoard(t testing.TB, what, scenario string) {
+	t.Helper()
+	miss(t, "kernel", "needs "+what+" (on the emulated board "+scenario+" proves it)")
 }
 
 // required reports whether USBAGENT_REQUIRE lists what.
