@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"usbagent/advice"
@@ -25,12 +26,22 @@ import (
 // CheckCmd is "usbagent check". The verdict is that of package agent, by the
 // very decisions that the daemon takes; the findings are package advice's.
 type CheckCmd struct {
-	Keyring      string `placeholder:"FILE" default:"${keyring}" help:"The keyring of the board (default ${keyring})."`
-	Config       string `placeholder:"FILE" help:"The configuration of the board (default: the defaults)."`
-	ExecutedList string `placeholder:"FILE" help:"The board's list of executed scripts (default: empty)."`
-	Compatible   string `placeholder:"TEXT" help:"What RAUC on the board calls it (compatible in its system.conf), to skip images for others."`
-	JSON         bool   `name:"json" help:"For programs: JSON."`
-	Dir          string `arg:"" name:"dir" help:"The root directory of the stick; of a device or an image of one, only the format is looked at."`
+	Keyring, Config, ExecutedList, Compatible string
+
+	JSON bool
+	Dir  string
+}
+
+func (c *CheckCmd) command() *cobra.Command {
+	cmd := leaf("check [flags] DIR", "Tell what a board would do with a stick, and why; changes nothing.", atDesk, c.Run)
+	operand(cmd, &c.Dir, "DIR", "the root directory of the stick; of a device or an image of one, only the format is looked at", 1)
+	c.Keyring = defaultKeyring
+	flag{"keyring", "", "FILE", "The keyring of the board."}.text(cmd, &c.Keyring)
+	flag{"config", "", "FILE", "The configuration of the board (without: the defaults)."}.text(cmd, &c.Config)
+	flag{"executed-list", "", "FILE", "The board's list of executed scripts (without: empty)."}.text(cmd, &c.ExecutedList)
+	flag{"compatible", "", "TEXT", "What RAUC on the board calls it (compatible in its system.conf), to skip images for others."}.text(cmd, &c.Compatible)
+	jsonFlag.toggle(cmd, &c.JSON)
+	return cmd
 }
 
 // report is what "check --json" prints.

@@ -6,20 +6,31 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"usbagent/signature"
 )
 
-// KeyringCmd is "usbagent keyring".
-type KeyringCmd struct {
-	Show    KeyringShowCmd    `cmd:"" help:"Show the certificates of a keyring and their fingerprints."`
-	Restore KeyringRestoreCmd `cmd:"" help:"Bring the kept previous keyring back (root, on the board)."`
+// keyringCommand is "usbagent keyring".
+func keyringCommand() *cobra.Command {
+	return parent("keyring", "Show the certificates of a keyring, or bring the previous one back.", onBoard,
+		new(KeyringShowCmd).command(), new(KeyringRestoreCmd).command())
 }
 
 // KeyringShowCmd is "usbagent keyring show".
 type KeyringShowCmd struct {
 	chainFlags
-	JSON bool   `name:"json" help:"For programs: JSON."`
-	File string `arg:"" optional:"" name:"file" default:"${keyring}" help:"The keyring, PEM (default ${keyring})."`
+	JSON bool
+	File string
+}
+
+func (c *KeyringShowCmd) command() *cobra.Command {
+	cmd := leaf("show [flags] [FILE]", "Show the certificates of a keyring and their fingerprints.", atDesk, c.Run)
+	c.File = defaultKeyring
+	operand(cmd, &c.File, "FILE", "the keyring, PEM (default "+defaultKeyring+")", 0)
+	c.add(cmd)
+	jsonFlag.toggle(cmd, &c.JSON)
+	return cmd
 }
 
 // keyringView is what "keyring show --json" prints.

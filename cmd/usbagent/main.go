@@ -5,15 +5,14 @@
 //
 // This package holds flags, configuration, logger, signals, wiring and exit
 // statuses; it decides nothing about a stick. Every command is a struct with
-// its flags and a Run method, in a file of its own name.
+// its flags, a Run method and its place in the command line, in a file of its
+// own name.
 package main
 
 import (
 	"errors"
 	"fmt"
 	"os"
-
-	"github.com/alecthomas/kong"
 )
 
 // Exit statuses of every command.
@@ -43,15 +42,13 @@ func run(args []string) int {
 	if status, ok := hidden(args); ok {
 		return status
 	}
-	parser, err := kong.New(new(commands), options()...)
-	if err != nil {
-		return fail("usbagent", err)
-	}
-	ctx, err := parser.Parse(args)
-	if err != nil {
+	root := commandLine()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	if err != nil && !errors.As(err, new(ran)) {
 		return fail("usbagent", fmt.Errorf("%w (usbagent --help lists what there is)", err))
 	}
-	return fail("usbagent "+ctx.Selected().Path(), ctx.Run())
+	return fail(cmd.CommandPath(), err)
 }
 
 // fail prints err, if any, after the name of the command and returns the exit

@@ -6,26 +6,33 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"usbagent/config"
 )
 
 // ManualCmd is "usbagent manual", which the packages are built with.
-type ManualCmd struct {
-	Page string `arg:"" name:"page" enum:"usbagent.8,usbagent.toml.5" help:"usbagent.8 or usbagent.toml.5."`
+type ManualCmd struct{ Page string }
+
+func (c *ManualCmd) command(root *cobra.Command) *cobra.Command {
+	cmd := leaf("manual PAGE", "Print a manual page.", about, func() error { return c.Run(root) })
+	operand(cmd, &c.Page, "PAGE", "usbagent.8 or usbagent.toml.5", 1)
+	cmd.Hidden = true
+	return cmd
 }
 
 // Run prints a manual page in man(7)'s language. The command line and the
 // configuration are described where they are defined, and only there.
-func (c *ManualCmd) Run() error {
-	entries, err := model()
-	if err != nil {
+func (c *ManualCmd) Run(root *cobra.Command) error {
+	if err := oneOf([]string{"usbagent.8", "usbagent.toml.5"}, c.Page); err != nil {
 		return err
 	}
 	page := configManual()
 	if c.Page == "usbagent.8" {
-		page = commandManual(entries)
+		page = commandManual(root)
 	}
-	_, err = fmt.Print(page)
+	_, err := fmt.Print(page)
 	return err
 }
 
@@ -46,30 +53,28 @@ func header(name, section, title string) string {
 	return fmt.Sprintf(".TH %s %s \"\" \"usbagent %s\"\n.SH NAME\n%s\n", strings.ToUpper(name), section, roff(version), roff(name+" - "+title))
 }
 
-func commandManual(entries []entry) string {
+func commandManual(root *cobra.Command) string {
+	commands := leaves(root)
 	var b strings.Builder
-	b.WriteString(header("usbagent", "8", "USB update agent of a charging board, and the tool of those who make its sticks"))
+	b.WriteString(header("usbagent", "8", root.Short))
 	b.WriteString(".SH SYNOPSIS\n")
-	for _, e := range entries[1:] {
-		if len(e.children) == 0 {
-			fmt.Fprintf(&b, ".B usbagent %s\n.br\n", roff(e.synopsis))
-		}
+	for _, c := range commands {
+		fmt.Fprintf(&b, ".B %s\n.br\n", roff(c.UseLine()))
 	}
 	b.WriteString(".SH DESCRIPTION\n" + roff(`The agent waits for a USB stick, takes from its root directory a signed keyring (fwupdate-keyring.pem and
 fwupdate-keyring.pem.p7s), a signed script (autorun.sh and autorun.sh.p7s) and firmware images (*.image), verifies each
 against the keyring of the board, and does what they ask for: the keyring is installed, the script runs once, the image
 is handed to RAUC. The other commands are for the desk, and work on Linux, Windows and macOS.`) + "\n.SH COMMANDS\n")
-	for _, e := range entries[1:] {
-		if len(e.children) > 0 {
-			continue
+	for _, c := range commands {
+		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(c.CommandPath()), roff(c.Short))
+		if name := c.Annotations[operandName]; name != "" {
+			fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(name), roff(c.Annotations[operandHelp]))
 		}
-		fmt.Fprintf(&b, ".SS usbagent %s\n%s\n", roff(e.path), roff(e.help))
-		for _, o := range e.operands {
-			fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(o.long), roff(o.help))
-		}
-		for _, f := range e.flags {
-			b.WriteString(".TP\n.B " + roff(f.typed()) + "\n" + roff(f.help) + "\n")
-		}
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden && f.Name != "help" {
+				b.WriteString(".TP\n.B " + roff(typed(f)) + "\n" + roff(f.Usage+defaultOf(f)) + "\n")
+			}
+		})
 	}
 	b.WriteString(".SH EXIT STATUS\n0 good; 1 the answer is no (not verified, would be refused, failed); 2 wrong usage or cannot run.\n")
 	b.WriteString(".SH FILES\n.TP\n.I /etc/usbagent/config.toml\nthe configuration, see usbagent.toml(5)\n" +
@@ -80,16 +85,23 @@ is handed to RAUC. The other commands are for the desk, and work on Linux, Windo
 	return b.String()
 }
 
-// typed is the flag as it is typed.
-func (o option) typed() string {
-	text := "--" + o.long
-	if o.short != "" {
-		text = "-" + o.short + ", " + text
+// typed is a flag as it is typed.
+func typed(f *pflag.Flag) string {
+	text := "--" + f.Name
+	if f.Shorthand != "" {
+		text = "-" + f.Shorthand + ", " + text
 	}
-	if o.value != "" {
-		text += "=" + o.value
+	if f.Value.Type() != "bool" {
+		text += "=" + f.Value.Type()
 	}
 	return text
+}
+
+func defaultOf(f *pflag.Flag) string {
+	if f.DefValue == "" || f.DefValue == "false" {
+		return ""
+	}
+	return " (default " + f.DefValue + ")"
 }
 
 func configManual() string {

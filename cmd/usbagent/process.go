@@ -2,11 +2,20 @@
 
 package main
 
+import "github.com/spf13/cobra"
+
 // ProcessCmd is "usbagent process".
 type ProcessCmd struct {
-	Config string `placeholder:"FILE" default:"${config}" help:"Configuration (default ${config}; missing: the defaults)."`
-	Dir    string `arg:"" name:"dir" help:"The mounted stick."`
+	Config, Dir string
 	benchFlags
+}
+
+func (c *ProcessCmd) command() *cobra.Command {
+	cmd := leaf("process [flags] DIR", "Do once what the daemon does with a stick, on a mounted directory.", onBoard, c.Run)
+	operand(cmd, &c.Dir, "DIR", "the mounted stick", 1)
+	configFlag(cmd, &c.Config)
+	c.add(cmd)
+	return cmd
 }
 
 // Run does the whole pipeline once.

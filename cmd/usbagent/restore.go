@@ -2,9 +2,15 @@
 
 package main
 
+import "github.com/spf13/cobra"
+
 // KeyringRestoreCmd is "usbagent keyring restore".
-type KeyringRestoreCmd struct {
-	Config string `placeholder:"FILE" default:"${config}" help:"Configuration (default ${config}; missing: the defaults)."`
+type KeyringRestoreCmd struct{ Config string }
+
+func (c *KeyringRestoreCmd) command() *cobra.Command {
+	cmd := leaf("restore [flags]", "Bring the kept previous keyring back (root, on the board).", onBoard, c.Run)
+	configFlag(cmd, &c.Config)
+	return cmd
 }
 
 // Run brings the kept previous keyring back.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"usbagent/config"
@@ -25,14 +26,24 @@ const maxPassphrase = 1024
 // SignCmd is "usbagent sign". A passphrase is never an argument: others on the
 // machine could read it there.
 type SignCmd struct {
-	Key            string `required:"" placeholder:"FILE" help:"The private key, PEM or DER; if encrypted, the passphrase comes from --passphrase-file, from the variable USBAGENT_KEY_PASSPHRASE, or is asked for."`
-	Cert           string `required:"" placeholder:"FILE" help:"The signer's certificate, PEM or DER."`
-	Chain          string `placeholder:"FILE" help:"Further certificates to put into the signature, PEM."`
-	Out            string `short:"o" placeholder:"FILE" help:"Where the signature goes (default FILE.p7s)."`
-	PassphraseFile string `placeholder:"FILE" help:"The passphrase is the first line of this file."`
-	Keyring        string `placeholder:"FILE" help:"The board's keyring: write nothing that it would not accept."`
+	Key, Cert, Chain, Out, PassphraseFile, Keyring string
 	chainFlags
-	File string `arg:"" name:"file" help:"The file to sign."`
+	File string
+}
+
+func (c *SignCmd) command() *cobra.Command {
+	cmd := leaf("sign --key FILE --cert FILE [flags] FILE", "Sign one file: write FILE.p7s.", atDesk, c.Run)
+	operand(cmd, &c.File, "FILE", "the file to sign", 1)
+	flag{"key", "", "FILE", "The private key, PEM or DER; if encrypted, the passphrase comes from --passphrase-file, from the variable " +
+		passphraseVariable + ", or is asked for."}.text(cmd, &c.Key)
+	flag{"cert", "", "FILE", "The signer's certificate, PEM or DER."}.text(cmd, &c.Cert)
+	flag{"chain", "", "FILE", "Further certificates to put into the signature, PEM."}.text(cmd, &c.Chain)
+	flag{"out", "o", "FILE", "Where the signature goes (without: FILE.p7s)."}.text(cmd, &c.Out)
+	flag{"passphrase-file", "", "FILE", "The passphrase is the first line of this file."}.text(cmd, &c.PassphraseFile)
+	flag{"keyring", "", "FILE", "The board's keyring: write nothing that it would not accept."}.text(cmd, &c.Keyring)
+	c.add(cmd)
+	require(cmd, "key", "cert")
+	return cmd
 }
 
 // Run signs. A signature that no board would accept is not written and is a

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // maxStatusSize bounds status.json in bytes: 50 sticks with some hundred
@@ -19,10 +21,20 @@ const maxStatusSize = 16 << 20
 
 // StatusCmd is "usbagent status".
 type StatusCmd struct {
-	Path   string `placeholder:"FILE" default:"${status}" help:"Where the agent writes its state (default ${status})."`
-	JSON   bool   `name:"json" help:"For programs: the agent's own JSON."`
-	Follow bool   `short:"f" help:"Show it again whenever it changes, until interrupted."`
-	Last   int    `short:"n" placeholder:"N" default:"5" help:"How many of the last sticks to show (default 5, 0: all of the kept 50)."`
+	Path   string
+	JSON   bool
+	Follow bool
+	Last   int
+}
+
+func (c *StatusCmd) command() *cobra.Command {
+	cmd := leaf("status [flags]", "Show the state of the running agent and the last sticks.", onBoard, c.Run)
+	c.Path, c.Last = defaultStatus, 5
+	flag{"path", "", "FILE", "Where the agent writes its state."}.text(cmd, &c.Path)
+	flag{"json", "", "", "For programs: the agent's own JSON."}.toggle(cmd, &c.JSON)
+	flag{"follow", "f", "", "Show it again whenever it changes, until interrupted."}.toggle(cmd, &c.Follow)
+	flag{"last", "n", "N", "How many of the last sticks to show; 0: all of the kept 50."}.number(cmd, &c.Last)
+	return cmd
 }
 
 // agentStatus is what is shown of status.json.

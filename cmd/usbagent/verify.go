@@ -9,33 +9,55 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"usbagent/config"
 	"usbagent/signature"
 )
 
 // VerifyCmd is "usbagent verify".
 type VerifyCmd struct {
-	Keyring   string `required:"" placeholder:"FILE" help:"The trusted certificates, PEM."`
-	Signature string `placeholder:"FILE" help:"The signature, DER (default FILE.p7s)."`
+	Keyring, Signature string
 	chainFlags
-	JSON bool   `name:"json" help:"For programs: JSON."`
-	File string `arg:"" name:"file" help:"The signed file."`
+	JSON bool
+	File string
+}
+
+func (c *VerifyCmd) command() *cobra.Command {
+	cmd := leaf("verify --keyring FILE [flags] FILE", "Verify the detached signature of one file.", atDesk, c.Run)
+	operand(cmd, &c.File, "FILE", "the signed file", 1)
+	flag{"keyring", "", "FILE", "The trusted certificates, PEM."}.text(cmd, &c.Keyring)
+	flag{"signature", "", "FILE", "The signature, DER (without: FILE.p7s)."}.text(cmd, &c.Signature)
+	c.add(cmd)
+	jsonFlag.toggle(cmd, &c.JSON)
+	require(cmd, "keyring")
+	return cmd
 }
 
 // chainFlags say what a chain of certificates must be, as [signature] in the
 // configuration of a board does.
 type chainFlags struct {
-	CheckPurpose      string   `enum:"smimesign,codesign,any" default:"smimesign" placeholder:"PURPOSE" help:"What the certificates must be for: smimesign (default), codesign, any."`
-	AllowPartialChain bool     `help:"Let the chain end in any certificate of the keyring."`
-	CheckCRL          bool     `name:"check-crl" help:"Honour the keyring's revocation lists."`
-	Signers           []string `name:"signer" placeholder:"SHA256" help:"A certificate with this fingerprint must be in the chain (repeatable)."`
+	CheckPurpose                string
+	AllowPartialChain, CheckCRL bool
+	Signers                     []string
+}
+
+func (f *chainFlags) add(cmd *cobra.Command) {
+	f.CheckPurpose = "smimesign"
+	flag{"check-purpose", "", "PURPOSE", "What the certificates must be for: smimesign, codesign, any."}.choice(cmd, &f.CheckPurpose, "smimesign", "codesign", "any")
+	flag{"allow-partial-chain", "", "", "Let the chain end in any certificate of the keyring."}.toggle(cmd, &f.AllowPartialChain)
+	flag{"check-crl", "", "", "Honour the keyring's revocation lists."}.toggle(cmd, &f.CheckCRL)
+	flag{"signer", "", "SHA256", "A certificate with this fingerprint must be in the chain (repeatable)."}.list(cmd, &f.Signers)
 }
 
 func (f chainFlags) options() (signature.Options, error) {
 	o := signature.Options{
 		Purpose: signature.Purpose(f.CheckPurpose), AllowPartialChain: f.AllowPartialChain, CheckCRL: f.CheckCRL,
 	}
-	for _, text := range f.Signers {
+	for text := range strings.SplitSeq(strings.Join(f.Signers, ","), ",") {
+		if len(f.Signers) == 0 {
+			break
+		}
 		pin, err := signature.ParseFingerprint(text)
 		if err != nil {
 			return o, fmt.Errorf("--signer: %w", err)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+
+	"github.com/spf13/cobra"
 )
 
 // Set by the linker (see Makefile).
@@ -16,9 +18,16 @@ var (
 )
 
 // VersionCmd is "usbagent version".
-type VersionCmd struct {
-	JSON bool `name:"json" help:"For programs: JSON."`
+type VersionCmd struct{ JSON bool }
+
+func (c *VersionCmd) command() *cobra.Command {
+	cmd := leaf("version [flags]", "Show version, commit and Go version.", about, c.Run)
+	jsonFlag.toggle(cmd, &c.JSON)
+	return cmd
 }
+
+// jsonFlag is the same for all commands.
+var jsonFlag = flag{"json", "", "", "For programs: JSON."}
 
 // Run prints what was built, from what, with what.
 func (c *VersionCmd) Run() error {
