@@ -2,12 +2,17 @@
 #
 # "make help" lists the targets. Everything that is made lies under build/.
 
-VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//' | grep . || echo 0.1.0-dev)
+# Release archives have no git and say here what they are.
+-include dist/version.mk
+# As semver.org: what comes after a tag is 1.2.3+4.g0123456.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | \
+  sed -E 's/^v//; s/-([0-9]+)-g([0-9a-f]+)/+\1.g\2/; s/(\+.*)-dirty$$/\1.dirty/; s/-dirty$$/+dirty/' | grep . || echo 0.1.0-dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 GO      ?= go
 GOFLAGS := -trimpath -buildvcs=false
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+HOSTGO  := GOOS= GOARCH= $(GO)
 BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
 
 # The tests and the demo mount and attach loop devices, so they run as root;
@@ -30,13 +35,20 @@ build: build/usbagent ## build/usbagent for this machine, one static binary
 build/usbagent: FORCE
 	$(BUILD) -o $@ ./cmd/usbagent
 
-cross: ## build/usbagent-linux-{armv7,arm64,amd64} and the desk tools for Windows and macOS
-	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o build/usbagent-linux-armv7 ./cmd/usbagent
-	GOOS=linux GOARCH=arm64 $(BUILD) -o build/usbagent-linux-arm64 ./cmd/usbagent
-	GOOS=linux GOARCH=amd64 $(BUILD) -o build/usbagent-linux-amd64 ./cmd/usbagent
-	GOOS=windows GOARCH=amd64 $(BUILD) -o build/usbagent-windows-amd64.exe ./cmd/usbagent
-	GOOS=darwin GOARCH=arm64 $(BUILD) -o build/usbagent-darwin-arm64 ./cmd/usbagent
-	GOOS=darwin GOARCH=amd64 $(BUILD) -o build/usbagent-darwin-amd64 ./cmd/usbagent
+# The programs for boards and for desks, and what tells Go so.
+LINUX := build/usbagent-linux-armv7 build/usbagent-linux-arm64 build/usbagent-linux-amd64
+DESK  := build/usbagent-windows-amd64.exe build/usbagent-darwin-arm64 build/usbagent-darwin-amd64
+build/usbagent-linux-armv7: FOR = GOOS=linux GOARCH=arm GOARM=7
+build/usbagent-linux-arm64: FOR = GOOS=linux GOARCH=arm64
+build/usbagent-linux-amd64: FOR = GOOS=linux GOARCH=amd64
+build/usbagent-windows-amd64.exe: FOR = GOOS=windows GOARCH=amd64
+build/usbagent-darwin-arm64: FOR = GOOS=darwin GOARCH=arm64
+build/usbagent-darwin-amd64: FOR = GOOS=darwin GOARCH=amd64
+
+$(LINUX) $(DESK): FORCE
+	$(FOR) $(BUILD) -o $@ ./cmd/usbagent
+
+cross: $(LINUX) $(DESK) ## build/usbagent-linux-{armv7,arm64,amd64} and the desk tools for Windows and macOS
 
 setup: ## install the Debian packages that the tests need and this machine lacks
 	@bash test/setup
@@ -45,7 +57,7 @@ setup: ## install the Debian packages that the tests need and this machine lacks
 # devices.allow = ["loop"] sees every loop device of the machine, those of
 # other tests too.
 test: export USBAGENT_REQUIRE = root,rauc,board,tools
-test: setup lint ## everything there is: lint, all tests, the emulated board included
+test: setup lint package-test ## everything there is: lint, all tests, the emulated board included
 	$(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./...
 
 lint: ## gofmt, go vet, staticcheck
@@ -64,12 +76,14 @@ demo: build ## the main job, shown step by step in this terminal (under a minute
 bench: ## the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-docs: build ## manual pages and shell completions, into build/docs
+docs: build ## manual pages, shell completions and the default configuration, into build/docs
 	@mkdir -p build/docs
 	@for page in usbagent.8 usbagent.toml.5; do build/usbagent manual $$page >build/docs/$$page || exit 1; done
+	@$(HOSTGO) run ./deploy/exampleconf >build/docs/config.toml
 	@for shell in bash zsh fish powershell; do build/usbagent completion $$shell >build/docs/usbagent.$$shell || exit 1; done
 
 clean: ## remove build/
 	$(ROOT) rm -rf build
 
+-include deploy/package/package.mk
 -include test/board/board.mk

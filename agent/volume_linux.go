@@ -5,6 +5,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -46,7 +47,20 @@ func (h handle) names(add func(string) error) error {
 	}
 	f := os.NewFile(uintptr(fd), ".")
 	defer f.Close()
-	return eachName(f, add)
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			if err := add(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return plain(err)
+		}
+	}
 }
 
 // open looks at the type through a descriptor that opens nothing (O_PATH),

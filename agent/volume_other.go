@@ -7,6 +7,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 )
@@ -28,7 +29,20 @@ func (r root) names(add func(string) error) error {
 		return err
 	}
 	defer f.Close()
-	return eachName(f, add)
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			if err := add(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return plain(err)
+		}
+	}
 }
 
 func (r root) open(name string) (*os.File, error) {

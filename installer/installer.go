@@ -24,8 +24,6 @@ package installer
 import (
 	"context"
 	"errors"
-
-	"usbagent/internal/staging"
 )
 
 // Progress is told how far an installation is; percent is 0 to 100. It is
@@ -92,7 +90,7 @@ var (
 	ErrUnavailable = errors.New("no installer is available")
 	// ErrStalled means that a device or the installer gave no sign of life
 	// for a named time.
-	ErrStalled = staging.ErrStalled
+	ErrStalled = errors.New("no progress")
 	// ErrNotConfirmed means that the slots do not show what was installed.
 	ErrNotConfirmed = errors.New("the slots do not confirm the installation")
 )

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Installation, packages and releases; see docs/releasing.md.
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+RULESDIR   ?= $(PREFIX)/lib/udev/rules.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+# A release archive brings manual pages and completions with it.
+BINARY     ?= build/usbagent
+DOCS       ?= $(if $(wildcard dist/docs),dist/docs,build/docs)
+share      := $(DESTDIR)$(PREFIX)/share
+config     := $(DESTDIR)$(SYSCONFDIR)/usbagent/config.toml
+
+# Who answers for the packages; a release names somebody.
+MAINTAINER ?= usbagent maintainers <maintainers@usbagent.invalid>
+# The date of everything that is made: that of the commit.
+DATE       ?= $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1)
+PACK        = cd deploy/package && $(HOSTGO) run -trimpath -buildvcs=false . -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' \
+              -maintainer '$(MAINTAINER)' -docs ../../build/docs
+name        = usbagent-$(VERSION)
+
+.PHONY: install package package-test release source layer
+
+install: $(if $(filter build/usbagent,$(BINARY)),build) $(if $(filter build/docs,$(DOCS)),docs) ## install below DESTDIR/PREFIX (default /usr/local), an existing configuration is kept
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/usbagent
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/bin/usbagent|$(PREFIX)/bin/usbagent|' deploy/usbagent.service >$(DESTDIR)$(UNITDIR)/usbagent.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/usbagent.service
+	install -D -m 0644 deploy/udev/90-usbagent.rules $(DESTDIR)$(RULESDIR)/90-usbagent.rules
+	install -D -m 0644 deploy/tmpfiles/usbagent.conf $(DESTDIR)$(TMPFILESDIR)/usbagent.conf
+	[ -e $(config) ] || install -D -m 0644 $(DOCS)/config.toml $(config)
+	install -D -m 0644 $(DOCS)/usbagent.8 $(share)/man/man8/usbagent.8
+	install -D -m 0644 $(DOCS)/usbagent.toml.5 $(share)/man/man5/usbagent.toml.5
+	install -D -m 0644 $(DOCS)/usbagent.bash $(share)/bash-completion/completions/usbagent
+	install -D -m 0644 $(DOCS)/usbagent.fish $(share)/fish/vendor_completions.d/usbagent.fish
+	install -D -m 0644 $(DOCS)/usbagent.zsh $(share)/zsh/site-functions/_usbagent
+
+package: $(LINUX) docs ## .deb and .ipk for armhf, arm64 and amd64 with bills of materials and SHA256SUMS, into build/package
+	rm -rf build/package
+	$(PACK) -out ../../build/package $(addprefix ../../,$(LINUX))
+
+package-test: ## the tests of what makes the packages (a module of its own; test/package looks at the packages)
+	cd deploy/package && $(GO) vet ./... && $(GO) test ./...
