@@ -104,6 +104,7 @@ func (a *Agent) settleImages(ctx context.Context) {
 	if !slices.Contains(strings.Split(past.Slot, ", "), booted.Name) {
 		a.Log.Warn("the board went back from the image installed last", zap.String("file", past.Name),
 			zap.String("booted", booted.Name), zap.String("installed_into", past.Slot))
+		a.learned(past)
 		a.record(a.Ledger.ImageEnded(past.ID, imageFellBack, past.Slot, "the board booted "+booted.Name+" instead"))
 		return
 	}
@@ -111,7 +112,15 @@ func (a *Agent) settleImages(ctx context.Context) {
 		return // not confirmed: it may still fall back
 	}
 	a.Log.Info("the board runs the image installed last", zap.String("file", past.Name), zap.String("booted", booted.Name))
+	a.learned(past)
 	a.record(a.Ledger.ImageEnded(past.ID, imageArrived, past.Slot, ""))
+}
+
+// learned remembers what image's fate is news.
+func (a *Agent) learned(past ledger.Image) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.outcome = past.ID
 }
 
 // lastImage returns the newest image in the ledger that is wanted.

@@ -47,6 +47,7 @@ type Agent struct {
 	hung      int       // devices abandoned and not yet returned
 	progress  *Progress // of an installation
 	rebooting bool
+	outcome   string // ID of the image whose fate was learned in this boot
 
 	detaching sync.WaitGroup
 	status    *statusFile

@@ -20,6 +20,7 @@ const (
 	StepKeyring = "keyring"
 	StepAutorun = "autorun"
 	StepImage   = "image"
+	StepReport  = "report" // the receipt on the stick (report.on_stick)
 )
 
 // The results of a step. A refused step was decided against before it had any

@@ -26,6 +26,9 @@
 // verified there is what is installed or run. Names and labels are data: they
 // reach logs, status.json and terminals only through [Show].
 //
+// Nothing is written to a stick, but for the receipt where report.on_stick asks
+// for it (report_linux.go): by then all that the stick asked for is done.
+//
 // # Failure model
 //
 // The power may go at any instant. What must hold then is written durably

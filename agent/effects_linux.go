@@ -37,8 +37,14 @@ func (a *Agent) work(ctx context.Context) {
 // conclude works through a stick and remembers its result. Nothing more is to
 // be done where the board restarts.
 func (a *Agent) conclude(ctx context.Context, s *stick) {
+	defer s.drop()
+	if a.Config.Report.OnStick {
+		s.keyring = a.installedPrints()
+	}
 	a.effects(ctx, s)
 	if ctx.Err() == nil && !a.restarting() {
+		a.leaveReceipt(s, false)
+		a.occupy(nil, "")
 		a.finish(s)
 	}
 }
@@ -105,7 +111,6 @@ func (a *Agent) nudge() {
 func (a *Agent) effects(ctx context.Context, s *stick) {
 	a.occupy(s, "stick "+s.describe())
 	defer a.occupy(nil, "")
-	defer s.drop()
 	for _, o := range s.offers {
 		if a.over(ctx, s) {
 			return
@@ -287,6 +292,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *signature.Ve
 		return o.result(Failed, "how it ended is unknown: %v", err), CodeStatus
 	}
 	a.ended(id, exit)
+	a.keepOutput(ctx, s, o, run)
 	if err := run.Release(); err != nil {
 		s.log.Warn("script's unit could not be cleaned up", zap.Error(err))
 	}

@@ -84,7 +84,11 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 		return i.result(Refused, "%v", plain(err)), installer.Refuse
 	}
 	defer i.file.Close()
-	if err := a.identify(i); err != nil {
+	err := a.identify(i)
+	if i.past.ID != "" && i.past.BootID != a.BootID && s.earlier.ID == "" {
+		s.earlier = i.past
+	}
+	if err != nil {
 		return i.result(Refused, "%v", err), installer.Refuse
 	}
 	if step, action, ok := a.early(ctx, s, i); !ok {
@@ -358,6 +362,7 @@ func (a *Agent) reboot(ctx context.Context, s *stick) {
 		s.log.Info("image installed; the restart is left to others (installer.reboot = false)")
 		return
 	}
+	a.leaveReceipt(s, true)
 	a.mu.Lock()
 	a.rebooting = true
 	a.mu.Unlock()

@@ -71,6 +71,7 @@ type Options struct {
 	Problems []config.Problem // of the configuration, for status.json
 	Version  string
 	BootID   string
+	Board    Board
 	Log      *zap.Logger
 	Ledger   *ledger.Ledger // nil where the state directory cannot be used
 	StateDir string

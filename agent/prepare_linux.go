@@ -190,6 +190,11 @@ func (a *Agent) mountOne(s *stick, d mount.Device) error {
 		}
 	} else if !a.keep(s, m) {
 		return m.Detach()
+	} else if err := a.abandonable(s, MountTimeout, func(func()) error { return m.Protect() }); err != nil {
+		s.log.Warn("the stick may be left writable", zap.Error(err))
+	}
+	for _, text := range m.Warnings {
+		s.log.Warn("mounted with a warning", zap.String("partition", d.Name), zap.String("warning", text))
 	}
 	dir, err := duplicate(m.Root())
 	if err != nil {

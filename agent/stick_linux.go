@@ -28,6 +28,11 @@ type stick struct {
 	volumes []*volume
 	offers  []*offer // keyring pairs, then script pairs, each in partition order
 
+	// What the effects keep for the receipt.
+	keyring []string     // fingerprints before
+	output  []Output     // of its scripts
+	earlier ledger.Image // an image of it that was handed over before this boot
+
 	// Guarded by Agent.mu.
 	mounts     []*mount.Mount
 	reused     []*mount.Mount // of an earlier run, not yet among mounts

@@ -91,7 +91,12 @@ func (h handle) open(name string) (*os.File, error) {
 }
 
 func (h handle) beneath(name string, flags uint64) (*os.File, error) {
-	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
+	return h.create(name, flags, 0)
+}
+
+// create is beneath with the mode of a file that is made.
+func (h handle) create(name string, flags, mode uint64) (*os.File, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
 	fd, err := openat2(int(h.dir.Fd()), name, &how)
 	switch {
 	case errors.Is(err, unix.ELOOP):
@@ -113,14 +118,14 @@ func openat2(dir int, name string, how *unix.OpenHow) (int, error) {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
-			return openatSameDevice(dir, name, int(how.Flags))
+			return openatSameDevice(dir, name, how)
 		}
 		return fd, err
 	}
 }
 
-func openatSameDevice(dir int, name string, flags int) (int, error) {
-	fd, err := unix.Openat(dir, name, flags|unix.O_NOFOLLOW, 0)
+func openatSameDevice(dir int, name string, how *unix.OpenHow) (int, error) {
+	fd, err := unix.Openat(dir, name, int(how.Flags)|unix.O_NOFOLLOW, uint32(how.Mode))
 	if err != nil {
 		return -1, err
 	}

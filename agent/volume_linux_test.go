@@ -84,10 +84,10 @@ func TestFallbackOfOpenat2(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if _, err := openatSameDevice(int(d.Fd()), "link", unix.O_PATH); !errors.Is(err, unix.ELOOP) {
+	if _, err := openatSameDevice(int(d.Fd()), "link", &unix.OpenHow{Flags: unix.O_PATH}); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("link: %v, want ELOOP", err)
 	}
-	fd, err := openatSameDevice(int(d.Fd()), "file", unix.O_RDONLY)
+	fd, err := openatSameDevice(int(d.Fd()), "file", &unix.OpenHow{Flags: unix.O_RDONLY})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestFallbackOfOpenat2(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer proc.Close()
-	if _, err := openatSameDevice(int(proc.Fd()), "proc", unix.O_RDONLY); !errors.Is(err, unix.EXDEV) {
+	if _, err := openatSameDevice(int(proc.Fd()), "proc", &unix.OpenHow{Flags: unix.O_RDONLY}); !errors.Is(err, unix.EXDEV) {
 		t.Errorf("another mount: %v, want EXDEV", err)
 	}
 }

@@ -238,6 +238,8 @@ type Run struct {
 	output func(string)
 	life   life
 	ended  bool
+
+	printed tail // of a session
 }
 
 // ID is the Request.ID of the run, of an earlier agent perhaps.
@@ -251,11 +253,12 @@ func (x *Run) Target() string { return x.record.Target }
 // the script, and Wait can be called again. An error that wraps ErrNotStarted
 // means that nothing of the script was executed, and that the run is released.
 func (x *Run) Wait(ctx context.Context) (Exit, error) {
-	output := x.output
-	if output == nil {
-		output = func(string) {}
-	}
-	end, err := x.life.wait(ctx, output)
+	end, err := x.life.wait(ctx, func(line string) {
+		x.printed.add(line)
+		if x.output != nil {
+			x.output(line)
+		}
+	})
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for script %s: %w", x.record.ID, err)
 	}

@@ -93,6 +93,10 @@ func agentWait(ctx context.Context, run *Run) {
 		fmt.Println("agent: told to stop")
 		os.Exit(0)
 	}
+	if os.Getenv("TEST_LAST") != "" {
+		lines, err := run.LastLines(ctx, 2)
+		fmt.Println("agent: last", strings.Join(lines, "|"), or(err))
+	}
 	fmt.Println("agent:", exit, or(err))
 	fmt.Println("agent: released", or(run.Release()))
 }
@@ -326,6 +330,22 @@ func TestExits(t *testing.T) {
 	if _, exit := b.run(t, "kill -9 $PPID; sleep 0.2"); exit != (Exit{Unknown: true}) {
 		t.Errorf("supervisor killed: %+v, want unknown", exit)
 	}
+}
+
+func TestLastLines(t *testing.T) {
+	b := newBench(t)
+	run := b.begin(t, fmt.Sprintf("i=0; while [ $i -lt %d ]; do echo line $i; i=$((i+1)); done; printf 'a\033[31mb'", MaxLastLines+20))
+	if _, err := run.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := run.LastLines(t.Context(), 3)
+	if want := fmt.Sprintf("line %d|line %d|a\\x1b[31mb", MaxLastLines+18, MaxLastLines+19); err != nil || strings.Join(lines, "|") != want {
+		t.Errorf("%q, %v, want %s", lines, err, want)
+	}
+	if all, _ := run.LastLines(t.Context(), 1000); len(all) != MaxLastLines {
+		t.Errorf("%d lines kept, not %d", len(all), MaxLastLines)
+	}
+	finish(t, run)
 }
 
 func TestTimeoutEndsTheGroup(t *testing.T) {

@@ -130,6 +130,7 @@ func TestUnit(t *testing.T) {
 		{"root login", b.testRootLogin},
 		{"reads itself", b.testReadsItself},
 		{"exits", b.testExits},
+		{"last lines", b.testLastLines},
 		{"timeout", b.testTimeout},
 		{"restarts agent", b.testRestartsAgent},
 		{"stops agent", b.testStopsAgent},
@@ -214,6 +215,19 @@ func (b *box) testExits(t *testing.T) {
 		if state := b.unit("ActiveState"); state != "inactive" {
 			t.Errorf("%q: unit is %s after Release", script, state)
 		}
+	}
+}
+
+// testLastLines: the agent, confined as shipped, gets the script's own last
+// lines out of the journal.
+func (b *box) testLastLines(t *testing.T) {
+	env := filepath.Join(b.Shared, "env")
+	writeFile(t, env, "TEST_LAST=1\n")
+	defer os.Remove(env)
+	b.start(`echo one; echo two; printf 'thr\033ee'; exit 3`)
+	b.waitFor(`agent: last two|thr\x1bee -`)
+	if end := b.end(); end != "ended with status 3 -" {
+		t.Error(end)
 	}
 }
 

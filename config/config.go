@@ -81,6 +81,7 @@ type Config struct {
 	LED       LED
 	State     State
 	Status    Status
+	Report    Report
 	Log       Log
 }
 
@@ -149,6 +150,11 @@ type State struct {
 // Status is about status.json.
 type Status struct {
 	Path string // absolute
+}
+
+// Report is about the receipt that a board leaves on a stick.
+type Report struct {
+	OnStick bool // write usbagent-report/<serial>.json and .txt
 }
 
 // Log is about logging.

@@ -99,6 +99,8 @@ error_codes = false
 dir = "/srv/x"
 [status]
 path = "/run/x.json"
+[report]
+on_stick = true
 [log]
 level = "debug"
 `
@@ -113,6 +115,7 @@ level = "debug"
 		LED:       LED{"gpiochip", "yellow:programming", "/dev/gpiochip2", 15, 16, false},
 		State:     State{"/srv/x"},
 		Status:    Status{"/run/x.json"},
+		Report:    Report{true},
 		Log:       Log{"debug"},
 	}
 	for name, text := range map[string]string{"unix": text, "windows": "\xef\xbb\xbf" + strings.ReplaceAll(text, "\n", "\r\n")} {
@@ -169,6 +172,7 @@ func TestMistakes(t *testing.T) {
 		{"[led]\nname = \"../x\"\n", `c.toml:2: [led] name: "../x" is no file name`, nil},
 		{"[led]\nchip = \"/dev/../x\"\n", `c.toml:2: [led] chip: "../x" is no file name`, nil},
 		{"[led]\nline = 1.5\n", `c.toml:2: [led] line: 1.5 is no number from 0 to 1023`, nil},
+		{"[report]\non_stick = \"yes\"\n", `c.toml:2: [report] on_stick: "yes" is neither true nor false; the daemon uses false`, nil},
 		{"[log]\nlevel = \"" + strings.Repeat("x", 2000) + "\"\n", `c.toml:2: [log] level: the string is longer than 1024 bytes`, nil},
 		{"autorun = { enabled = 1 }\n", `c.toml:1: [autorun] enabled: 1 is neither`, func(c *Config) { c.Autorun.Enabled = false }},
 		{"autorun.enabled = 1\n", `c.toml:1: [autorun] enabled: 1 is neither`, func(c *Config) { c.Autorun.Enabled = false }},

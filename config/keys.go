@@ -160,6 +160,8 @@ var keys = []key{
 		"What happened so far is kept here; /var/lib/usbagent where /srv is no mount."),
 	field("status.path", `"/run/usbagent/status.json"`, func(c *Config) *string { return &c.Status.Path }, file, showString,
 		"What usbagent status reads."),
+	field("report.on_stick", `false`, func(c *Config) *bool { return &c.Report.OnStick }, boolean, showBool,
+		"Leave a receipt on the stick (usbagent-report/<serial>.json and .txt), for which it is written to."),
 	field("log.level", `"info"`, func(c *Config) *string { return &c.Log.Level }, oneOf("debug", "info", "warn", "error"), showString,
 		"debug, info, warn or error."),
 }

@@ -29,6 +29,7 @@
 // mounting and unmounting block as long as the device does; the caller runs
 // them where they can be abandoned. Content of files is not judged here.
 //
-// Do not use it for anything that must be written: there is no way to ask for
-// a writable mount. It needs Linux 5.2 (fsopen, move_mount).
+// Do not use it for anything that must be written to all the time: no mount is
+// writable but for the moment of [Mount.Write]. It needs Linux 5.2 (fsopen,
+// move_mount), and 5.12 (mount_setattr) for that.
 package mount

@@ -165,7 +165,7 @@ func assemble(path string, bench benchFlags) (*board, error) {
 	scripts.Output = func(line string) { script.Info(line) }
 	stateDir := stateDirectory(c.State.Dir)
 	b.options = agent.Options{
-		Config: c, Problems: problems, Version: version, BootID: bootID(), Log: log, AtBoot: bench.BootID != "", Light: b.led,
+		Config: c, Problems: problems, Version: version, BootID: bootID(), Board: agent.ReadBoard(bench.Root), Log: log, AtBoot: bench.BootID != "", Light: b.led,
 		StateDir: stateDir, RunDir: bench.RunDir, RAUCConf: bench.RAUCConf, LoopFiles: bench.LoopFiles,
 		Scripts: scripts, Machine: machine, Images: backend(c.Installer, bench, machine, log),
 	}
