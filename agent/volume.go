@@ -39,6 +39,24 @@ type directory interface {
 	Close() error
 }
 
+// eachName calls add with each name of the directory that f is open on.
+func eachName(f *os.File, add func(string) error) error {
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			if err := add(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return plain(err)
+		}
+	}
+}
+
 // volume is one file system of a stick.
 type volume struct {
 	directory

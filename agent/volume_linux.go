@@ -5,7 +5,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 
@@ -47,20 +46,7 @@ func (h handle) names(add func(string) error) error {
 	}
 	f := os.NewFile(uintptr(fd), ".")
 	defer f.Close()
-	for {
-		names, err := f.Readdirnames(1024)
-		for _, name := range names {
-			if err := add(name); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return plain(err)
-		}
-	}
+	return eachName(f, add)
 }
 
 // open looks at the type through a descriptor that opens nothing (O_PATH),

@@ -7,7 +7,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 )
@@ -29,20 +28,7 @@ func (r root) names(add func(string) error) error {
 		return err
 	}
 	defer f.Close()
-	for {
-		names, err := f.Readdirnames(1024)
-		for _, name := range names {
-			if err := add(name); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return plain(err)
-		}
-	}
+	return eachName(f, add)
 }
 
 func (r root) open(name string) (*os.File, error) {
