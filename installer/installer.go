@@ -24,6 +24,8 @@ package installer
 import (
 	"context"
 	"errors"
+
+	"usbagent/internal/staging"
 )
 
 // Progress is told how far an installation is; percent is 0 to 100. It is
@@ -90,7 +92,7 @@ var (
 	ErrUnavailable = errors.New("no installer is available")
 	// ErrStalled means that a device or the installer gave no sign of life
 	// for a named time.
-	ErrStalled = errors.New("no progress")
+	ErrStalled = staging.ErrStalled
 	// ErrNotConfirmed means that the slots do not show what was installed.
 	ErrNotConfirmed = errors.New("the slots do not confirm the installation")
 )

@@ -4,25 +4,10 @@ package installer
 
 import (
 	"fmt"
-	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// freeSpace returns the bytes that root's quota-free user could still write
-// to the file system of dir, without what is reserved for root.
-func freeSpace(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, fmt.Errorf("statfs %s: %w", dir, err)
-	}
-	blocks, size := st.Bavail, uint64(st.Bsize)
-	if size != 0 && blocks > math.MaxInt64/size {
-		return math.MaxInt64, nil
-	}
-	return int64(blocks * size), nil
-}
 
 // LocationOf returns what RAUC minds about where f lies. The type of the file
 // system is the caller's to fill in, from the mount.

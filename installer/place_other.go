@@ -9,8 +9,5 @@ import (
 	"os"
 )
 
-// freeSpace is for boards; nothing is staged elsewhere.
-func freeSpace(string) (int64, error) { return 0, errors.ErrUnsupported }
-
 // LocationOf is for boards; nothing is installed elsewhere.
 func LocationOf(*os.File) (Location, error) { return Location{}, errors.ErrUnsupported }

@@ -12,25 +12,16 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"usbagent/internal/durable"
+	"usbagent/internal/staging"
 )
 
 // Limits of staging.
 const (
 	// StageReserve is the space left free beside a staged image, in bytes.
-	StageReserve = 64 << 20
-	// StageWindow is the time in which StageMinRate is measured, and so the
-	// longest that a device may keep silent.
-	StageWindow = 60 * time.Second
-	// StageMinRate is the slowest device waited for, in bytes per second. A
-	// stick on full-speed USB gives ten times as much.
-	StageMinRate = 64 << 10
+	StageReserve = staging.Reserve
 
-	stageBuffer = 1 << 20
 	stagePrefix = "image-"
 )
 
@@ -38,9 +29,9 @@ const (
 var (
 	// ErrChanged means that the device returned other bytes than those that
 	// were verified.
-	ErrChanged = errors.New("the device returned other bytes than those that were verified")
+	ErrChanged = staging.ErrChanged
 	// ErrNoSpace means that the image does not fit beside the reserve.
-	ErrNoSpace = errors.New("not enough space for a private copy")
+	ErrNoSpace = staging.ErrNoSpace
 )
 
 // StageRequest says what is copied, and what the copy has to be.
@@ -59,7 +50,7 @@ type StageRequest struct {
 	// signed digest of a plain bundle.
 	Hash crypto.Hash
 	Sum  []byte
-	// Window is StageWindow where zero.
+	// Window is staging.Window where zero.
 	Window   time.Duration
 	Progress func(done, size int64) // may be nil
 }
@@ -93,7 +84,7 @@ func (r StageRequest) stage(ctx context.Context) (*Staged, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	if err := prepareStaging(r.Dir); err != nil {
+	if err := staging.Prepare(r.Dir); err != nil {
 		return nil, err
 	}
 	if err := r.checkSpace(); err != nil {
@@ -125,35 +116,13 @@ func (r StageRequest) check() error {
 	return nil
 }
 
-// prepareStaging makes the staging directory, or takes over a safe one.
-func prepareStaging(dir string) error {
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("staging directory %s is a link or no directory: %w", dir, errors.Join(err, durable.ErrExposed))
-	}
-	if err := durable.CheckDir(dir); err != nil {
-		return err
-	}
-	return os.Chmod(dir, 0o700)
-}
-
 // checkSpace refuses what would fill the file system.
 func (r StageRequest) checkSpace() error {
 	reserve := r.Reserve
 	if reserve == 0 {
 		reserve = StageReserve
 	}
-	free, err := freeSpace(r.Dir)
-	if err != nil {
-		return err
-	}
-	if free < r.Size || free-r.Size < reserve {
-		return fmt.Errorf("%w: %s has %d MiB free, the image needs %d MiB and %d MiB stay reserved",
-			ErrNoSpace, r.Dir, free>>20, r.Size>>20, reserve>>20)
-	}
-	return nil
+	return staging.CheckSpace(r.Dir, r.Size, reserve)
 }
 
 // fill copies, compares and syncs.
@@ -168,7 +137,8 @@ func (r StageRequest) fill(ctx context.Context, f *os.File, s *Staged) error {
 		content = r.Hash.New()
 		tail.content = content
 	}
-	if err := r.copy(ctx, io.MultiWriter(f, tail)); err != nil {
+	job := staging.Job{Source: r.Source, Size: r.Size, Window: r.Window, Progress: r.Progress}
+	if err := job.Copy(ctx, io.MultiWriter(f, tail)); err != nil {
 		return err
 	}
 	if r.Trailer.CMS != nil && !bytes.Equal(tail.kept, r.Trailer.bytes()) {
@@ -202,19 +172,4 @@ func (t *tailWriter) Write(p []byte) (int, error) {
 
 // CleanStaging removes what earlier runs left in the staging directory dir.
 // A directory that is not there is clean.
-func CleanStaging(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("clean staging directory: %w", err)
-	}
-	var errs []error
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), stagePrefix) {
-			errs = append(errs, os.Remove(filepath.Join(dir, entry.Name())))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("clean staging directory: %w", err)
-	}
-	return nil
-}
+func CleanStaging(dir string) error { return staging.Clean(dir, stagePrefix) }

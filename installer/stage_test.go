@@ -17,11 +17,12 @@ import (
 	"time"
 
 	"usbagent/internal/durable"
+	"usbagent/internal/staging"
 	"usbagent/test/need"
 )
 
-// staging returns a directory for staged images that is safe: below root's.
-func staging(t *testing.T) string {
+// privateDir returns a directory for staged images that is safe: below root's.
+func privateDir(t *testing.T) string {
 	t.Helper()
 	need.Root(t)
 	return filepath.Join(t.TempDir(), "state", "staging")
@@ -35,7 +36,7 @@ func request(t *testing.T, content []byte) (StageRequest, []byte) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(content)
-	return StageRequest{Source: bytes.NewReader(file), Size: int64(len(file)), Dir: staging(t),
+	return StageRequest{Source: bytes.NewReader(file), Size: int64(len(file)), Dir: privateDir(t),
 		Reserve: 1, Trailer: trailer, Hash: crypto.SHA256, Sum: sum[:]}, file
 }
 
@@ -128,21 +129,21 @@ func (s *stuck) Read(b []byte) (int, error) {
 }
 
 // TestStageStall: a device that stops answering is abandoned after
-// StageWindow, and one that gives a block now and then too.
+// a window of time, and one that gives a block now and then too.
 func TestStageStall(t *testing.T) {
 	before := runtime.NumGoroutine()
 	end := make(chan struct{})
 	start := time.Now()
 	_, err := Stage(t.Context(), StageRequest{Source: &stuck{give: 3 << 20, end: end, begun: make(chan struct{}, 1)},
-		Size: 10 << 20, Dir: staging(t), Reserve: 1, Window: 200 * time.Millisecond})
+		Size: 10 << 20, Dir: privateDir(t), Reserve: 1, Window: 200 * time.Millisecond})
 	if !errors.Is(err, ErrStalled) || time.Since(start) > 5*time.Second {
 		t.Errorf("Stage = %v after %v, want ErrStalled", err, time.Since(start))
 	}
 	close(end)
-	dir := staging(t)
+	dir := privateDir(t)
 	_, err = Stage(t.Context(), StageRequest{Source: slow{}, Size: 1 << 20, Dir: dir, Reserve: 1, Window: 300 * time.Millisecond})
 	if !errors.Is(err, ErrStalled) {
-		t.Errorf("one block now and then: %v, want ErrStalled (StageMinRate)", err)
+		t.Errorf("one block now and then: %v, want ErrStalled (staging.MinRate)", err)
 	}
 	empty(t, dir)
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
@@ -166,7 +167,7 @@ func TestStageStops(t *testing.T) {
 	defer close(s.end)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-s.begun; cancel() }()
-	dir := staging(t)
+	dir := privateDir(t)
 	if _, err := Stage(ctx, StageRequest{Source: s, Size: 1 << 20, Dir: dir, Reserve: 1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Stage = %v", err)
 	}
@@ -174,7 +175,7 @@ func TestStageStops(t *testing.T) {
 }
 
 func TestStageSpace(t *testing.T) {
-	dir := staging(t)
+	dir := privateDir(t)
 	for name, r := range map[string]StageRequest{
 		"StageReserve":  {Size: 1 << 62},
 		"reserve alone": {Size: 1, Reserve: 1 << 62},
@@ -184,9 +185,9 @@ func TestStageSpace(t *testing.T) {
 			t.Errorf("%s: %v, want ErrNoSpace", name, err)
 		}
 	}
-	free, err := freeSpace(dir)
+	free, err := staging.FreeSpace(dir)
 	if err != nil || free <= 0 {
-		t.Fatalf("freeSpace = %d, %v", free, err)
+		t.Fatalf("FreeSpace = %d, %v", free, err)
 	}
 	r := StageRequest{Source: stuckNever{t}, Dir: dir, Size: free - StageReserve/2}
 	if _, err := Stage(t.Context(), r); !errors.Is(err, ErrNoSpace) {
@@ -227,7 +228,7 @@ func TestStageDirectory(t *testing.T) {
 }
 
 func TestCleanStaging(t *testing.T) {
-	dir := staging(t)
+	dir := privateDir(t)
 	if err := CleanStaging(dir); err != nil {
 		t.Errorf("nothing there: %v", err)
 	}
