@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,10 @@ import (
 func magicPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // identity tells files apart.
-type identity struct{ dev, ino uint64 }
+type identity struct {
+	Dev uint64 `json:"dev"`
+	Ino uint64 `json:"ino"`
+}
 
 func identify(fd int) (identity, uint32, error) {
 	var st unix.Stat_t
@@ -26,15 +30,30 @@ func identify(fd int) (identity, uint32, error) {
 	return identity{uint64(st.Dev), st.Ino}, st.Mode & unix.S_IFMT, nil
 }
 
-// openName opens name, one path component, in the directory root as an O_PATH
-// handle. A symbolic link is opened itself, not followed; nothing else can
-// lead out of root but a mount, see sameMount.
-func openName(root *os.File, name string) (*os.File, error) {
-	fd, err := unix.Openat(int(root.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+// openBelow opens path, relative and with slashes, below the directory root as
+// an O_PATH handle. It takes one component after the other, so that no symbolic
+// link is followed on the way; one at the end is opened itself. Nothing else
+// can lead out of root but a mount, see sameMount.
+func openBelow(root *os.File, path string) (*os.File, error) {
+	dir := root
+	for rest, more := path, true; ; {
+		var part string
+		part, rest, more = strings.Cut(rest, "/")
+		flags := unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		if more {
+			flags |= unix.O_DIRECTORY
+		}
+		fd, err := unix.Openat(int(dir.Fd()), part, flags, 0)
+		if dir != root {
+			dir.Close()
+		}
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		if dir = os.NewFile(uintptr(fd), path); !more {
+			return dir, nil
+		}
 	}
-	return os.NewFile(uintptr(fd), name), nil
 }
 
 // sameMount returns nil when both handles are on one mount (Linux 5.8).
@@ -52,11 +71,11 @@ func sameMount(a, b *os.File) error {
 }
 
 // bindCopy attaches the private file at path, read-only, over the regular file
-// name in the directory root, and proves it. The file on the stick is not
+// name below the directory root, and proves it. The file on the stick is not
 // read. Needs Linux 5.12 (mount_setattr(2)): the flags are set before anybody
 // can see the mount, and its copies in other mount namespaces have them too.
 func bindCopy(root *os.File, name, path string) error {
-	file, err := openName(root, name)
+	file, err := openBelow(root, name)
 	if err != nil {
 		return err
 	}
@@ -104,13 +123,18 @@ func cloneReadOnly(path string) (*os.File, error) {
 	return tree, nil
 }
 
-// isCopy returns nil when name in the directory root is the file at path.
+// isCopy returns nil when name below the directory root is the file at path.
 func isCopy(root *os.File, name, path string) error {
 	var want unix.Stat_t
 	if err := unix.Lstat(path, &want); err != nil {
 		return &os.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	file, err := openName(root, name)
+	return isFile(root, name, identity{uint64(want.Dev), want.Ino})
+}
+
+// isFile returns nil when name below the directory root is that very file.
+func isFile(root *os.File, name string, want identity) error {
+	file, err := openBelow(root, name)
 	if err != nil {
 		return err
 	}
@@ -119,24 +143,24 @@ func isCopy(root *os.File, name, path string) error {
 	if err != nil {
 		return err
 	}
-	if got != (identity{uint64(want.Dev), want.Ino}) {
+	if got != want {
 		return fmt.Errorf("%s is not the verified copy", name)
 	}
 	return nil
 }
 
-// unbind takes the verified copy at path away from name in target, if it is
-// there. The mount may be busy: whoever has the file open keeps it.
-func unbind(target, name, path string) error {
+// unbind takes the verified copy away from name below target, if it is there.
+// The mount may be busy: whoever has the file open keeps it.
+func unbind(target, name string, copy identity) error {
 	root, err := openDir(target)
 	if err != nil {
 		return nil // the stick was pulled, and the mount went with it
 	}
 	defer root.Close()
-	if isCopy(root, name, path) != nil {
+	if isFile(root, name, copy) != nil {
 		return nil
 	}
-	file, err := openName(root, name)
+	file, err := openBelow(root, name)
 	if err != nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"usbagent/internal/durable"
@@ -23,7 +24,7 @@ const (
 	exitFile    = "exit.json"  // how it ended, written by the supervisor or the exec stage
 	controlFile = "agent.sock" // the supervisor's socket
 	scriptDir   = "script"     // below RunDir
-	maxJSONSize = 1 << 16      // bytes of a record; longer is damaged
+	maxJSONSize = 1 << 20      // bytes of a record, MaxFiles long paths included; longer is damaged
 	modeCopy    = os.FileMode(0o555)
 )
 
@@ -43,6 +44,13 @@ type record struct {
 	Target  string        `json:"target"`
 	Name    string        `json:"name"`
 	Timeout time.Duration `json:"timeout,omitempty"`
+	Payload []bound       `json:"payload,omitempty"`
+}
+
+// bound is a verified copy that lies over a file of the stick.
+type bound struct {
+	Path string `json:"path"` // below the root of the stick
+	identity
 }
 
 // ending is exit.json.
@@ -150,6 +158,9 @@ func readRecord(dir string) (record, error) {
 	}
 	if r.ID != filepath.Base(dir) || !validName.MatchString(r.Name) || !filepath.IsAbs(r.Target) {
 		return record{}, fmt.Errorf("%s: not a record of this run", filepath.Join(dir, recordFile))
+	}
+	if len(r.Payload) > MaxFiles || slices.ContainsFunc(r.Payload, func(b bound) bool { return CheckPath(b.Path) != nil }) {
+		return record{}, fmt.Errorf("%s: not the payload of a script", filepath.Join(dir, recordFile))
 	}
 	return r, nil
 }

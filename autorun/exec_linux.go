@@ -69,6 +69,11 @@ func becomeShell(dir string) error {
 	if err != nil {
 		return fmt.Errorf("the stick is gone or changed: %w", err)
 	}
+	for _, b := range r.Payload {
+		if err := isFile(root, b.Path, b.identity); err != nil {
+			return fmt.Errorf("the stick is gone or changed: %w", err)
+		}
+	}
 	if err := unix.Fchdir(int(root.Fd())); err != nil {
 		return fmt.Errorf("enter %s: %w", r.Target, err)
 	}

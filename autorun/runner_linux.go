@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"usbagent/internal/durable"
 	"usbagent/signature"
 )
@@ -37,6 +39,10 @@ type Request struct {
 
 	// Timeout ends the script and its children; 0 means never.
 	Timeout time.Duration
+
+	// Payload is bound over the files of the stick as the script is; nil for
+	// none. The caller closes it once Start has returned.
+	Payload *Payload
 }
 
 // Runner starts and adopts scripts. At most one script runs at a time.
@@ -115,7 +121,7 @@ func notStarted(err error) error {
 }
 
 // prepare writes the private copy and the record, and binds the copy over the
-// name on the stick.
+// name on the stick, and those of the payload over theirs.
 func (r *Runner) prepare(q Request, content []byte) (*Run, error) {
 	if !validName.MatchString(q.Name) || !filepath.IsAbs(q.Target) {
 		return nil, fmt.Errorf("script %q in %q: not an acceptable name", q.Name, q.Target)
@@ -138,12 +144,17 @@ func (r *Runner) prepare(q Request, content []byte) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &Run{dir: dir, output: r.Output, record: record{ID: q.ID, Kind: r.kind(), Target: q.Target, Name: q.Name, Timeout: q.Timeout}}
-	if err := errors.Join(writeJSON(filepath.Join(dir, recordFile), run.record)); err != nil {
+	run := &Run{dir: dir, output: r.Output, record: record{ID: q.ID, Kind: r.kind(), Target: q.Target, Name: q.Name, Timeout: q.Timeout,
+		Payload: q.Payload.bounds()}}
+	if err := writeJSON(filepath.Join(dir, recordFile), run.record); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	if err := bindCopy(root, q.Name, filepath.Join(dir, copyFile)); err != nil {
+	err = bindCopy(root, q.Name, filepath.Join(dir, copyFile))
+	if err == nil {
+		err = q.Payload.bind(root)
+	}
+	if err != nil {
 		run.clean()
 		return nil, err
 	}
@@ -283,13 +294,19 @@ func (x *Run) Release() error {
 	return nil
 }
 
-// clean removes the bind and the directory.
+// clean removes the binds and the directory.
 func (x *Run) clean() error {
-	var err error
+	var errs []error
 	if x.record.Target != "" {
-		err = unbind(x.record.Target, x.record.Name, filepath.Join(x.dir, copyFile))
+		for _, b := range x.record.Payload {
+			errs = append(errs, unbind(x.record.Target, b.Path, b.identity))
+		}
+		var st unix.Stat_t
+		if unix.Lstat(filepath.Join(x.dir, copyFile), &st) == nil {
+			errs = append(errs, unbind(x.record.Target, x.record.Name, identity{uint64(st.Dev), st.Ino}))
+		}
 	}
-	return errors.Join(err, os.RemoveAll(x.dir))
+	return errors.Join(append(errs, os.RemoveAll(x.dir))...)
 }
 
 // lost is a run whose unit or supervisor is gone.
