@@ -54,6 +54,7 @@ func supervise(dir string) int {
 	if s.out != nil {
 		s.drainToEnd()
 	}
+	s.tell.linger(agentPatience)
 	return 0
 }
 
@@ -191,6 +192,19 @@ func (t *teller) line(text string) {
 	for t.size > maxKept {
 		t.size -= len(t.kept[0])
 		t.kept = t.kept[1:]
+	}
+}
+
+// linger waits until an agent has taken the lines that were kept: the one that
+// started a short script may not have come yet.
+func (t *teller) linger(patience time.Duration) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		t.mu.Lock()
+		told := len(t.kept) == 0
+		t.mu.Unlock()
+		if told {
+			return
+		}
 	}
 }
 
