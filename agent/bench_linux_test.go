@@ -80,6 +80,7 @@ type bench struct {
 	env    []string
 	flags  []string
 	under  []string // a command that runs the daemon as its own process, such as strace -D
+	mkfs   []string // more arguments for mke2fs
 	daemon *exec.Cmd
 	exited chan error
 	log    *os.File
@@ -274,7 +275,8 @@ func (b *bench) stick(label string, f files) string {
 		size += len(content)>>20*11/10 + 1
 	}
 	image := filepath.Join(b.dir, "sticks", fmt.Sprintf("%s-%d.img", label, time.Now().UnixNano()))
-	out, err := exec.Command("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", root, image, fmt.Sprintf("%dM", size)).CombinedOutput()
+	args := append([]string{"-q", "-t", "ext4", "-L", label, "-d", root}, b.mkfs...)
+	out, err := exec.Command("mke2fs", append(args, image, fmt.Sprintf("%dM", size))...).CombinedOutput()
 	if err != nil {
 		b.t.Fatalf("mke2fs: %v: %s", err, out)
 	}

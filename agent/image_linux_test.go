@@ -17,9 +17,13 @@ import (
 
 // withRAUC gives the bench the real RAUC service, which trusts the installed
 // keyring and has two slots, and a reboot that only leaves a file.
-func (b *bench) withRAUC() *raucbench.Bench {
+func (b *bench) withRAUC(change ...func(*raucbench.Options)) *raucbench.Bench {
 	b.t.Helper()
-	rauc := raucbench.For(b.t, raucbench.Options{Dir: filepath.Join(b.dir, "rauc"), Keyring: b.keyringPath()})
+	o := raucbench.Options{Dir: filepath.Join(b.dir, "rauc"), Keyring: b.keyringPath()}
+	for _, c := range change {
+		c(&o)
+	}
+	rauc := raucbench.For(b.t, o)
 	b.config["installer.backend"] = `"rauc"`
 	b.env = append(b.env, rauc.Env()...)
 	reboot := filepath.Join(b.dir, "reboot")
