@@ -263,8 +263,9 @@ func (f files) sign(b *bench, name string, by *raucbench.PKI) files {
 	return f
 }
 
-// stick makes an ext4 image with a label and files, of size MiB.
-func (b *bench) stick(label string, f files) string {
+// stick makes an ext4 image with a label and files. What is no plain file is
+// made by more, in the directory that it is made of.
+func (b *bench) stick(label string, f files, more ...func(root string)) string {
 	b.t.Helper()
 	root := b.t.TempDir()
 	size := 8
@@ -274,13 +275,26 @@ func (b *bench) stick(label string, f files) string {
 		b.must(os.WriteFile(path, []byte(content), 0o644))
 		size += len(content)>>20*11/10 + 1
 	}
-	image := filepath.Join(b.dir, "sticks", fmt.Sprintf("%s-%d.img", label, time.Now().UnixNano()))
+	for _, m := range more {
+		m(root)
+	}
+	image := filepath.Join(b.dir, "sticks", fmt.Sprintf("%s-%d.img", plainName(label), time.Now().UnixNano()))
 	args := append([]string{"-q", "-t", "ext4", "-L", label, "-d", root}, b.mkfs...)
 	out, err := exec.Command("mke2fs", append(args, image, fmt.Sprintf("%dM", size))...).CombinedOutput()
 	if err != nil {
 		b.t.Fatalf("mke2fs: %v: %s", err, out)
 	}
 	return image
+}
+
+// plainName keeps of a label what may stand in the name of a file.
+func plainName(label string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/\\\n\x1b", r) {
+			return '_'
+		}
+		return r
+	}, label)
 }
 
 // plug attaches a copy of an image as a loop device and returns its path.
