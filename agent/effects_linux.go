@@ -339,7 +339,7 @@ func (a *Agent) bootFinished(ctx context.Context, s *stick, what string) bool {
 		return false
 	}
 	if err != nil {
-		s.log.Warn("the boot does not finish, "+what+" all the same", zap.Duration("waited", BootWait), zap.Error(err))
+		s.log.Warn("the boot does not finish, the work goes on all the same", zap.String("what", what), zap.Duration("waited", BootWait), zap.Error(err))
 	}
 	return true
 }

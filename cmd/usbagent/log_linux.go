@@ -79,6 +79,9 @@ func toJournald(e zapcore.Entry, line string, fields map[string]string) error {
 	if e.LoggerName != "" {
 		vars["SYSLOG_IDENTIFIER"] = e.LoggerName
 	}
+	if id := agent.MessageID(e.Message); id != "" && e.LoggerName == "" {
+		vars["MESSAGE_ID"] = id
+	}
 	for key, value := range fields {
 		vars["USBAGENT_"+strings.ToUpper(key)] = value
 	}
