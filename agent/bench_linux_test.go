@@ -33,11 +33,12 @@ var usbagent = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program := filepath.Join(dir, "usbagent")
-	args := []string{"build", "-o", program, "usbagent/cmd/usbagent"}
-	if raceDetector { // a race in the daemon ends it with status 66
-		args = append([]string{"build", "-race"}, args[1:]...)
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "usbagent/cmd/usbagent")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	if raceDetector {                                 // a race in the daemon ends it with status 66
+		build = exec.Command("go", "build", "-race", "-o", program, "usbagent/cmd/usbagent")
 	}
-	out, err := exec.Command("go", args...).CombinedOutput()
+	out, err := build.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
