@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -179,6 +180,43 @@ func TestKilledWhileInstalling(t *testing.T) {
 	text, _ := os.ReadFile(rauc.Log)
 	if n := bytes.Count(text, []byte("Installing")); n > 2 {
 		t.Logf("RAUC wrote:\n%s", text)
+	}
+	b.pull(device)
+}
+
+// TestInstallerThatCannotBindAfterAll has a rauc program that knows
+// --require-manifest-hash and a service that does not, as while RAUC is being
+// updated: the image is copied first then, and installed.
+func TestInstallerThatCannotBindAfterAll(t *testing.T) {
+	b := newBench(t)
+	rauc := b.withRAUC()
+	program, err := exec.LookPath("rauc")
+	b.must(err)
+	newer := filepath.Join(b.dir, "newer")
+	b.must(os.Mkdir(newer, 0o755))
+	b.must(os.WriteFile(filepath.Join(newer, "rauc"), []byte("#!/bin/sh\n[ \"$*\" != 'install --help' ] || echo ' --require-manifest-hash'\nexec "+program+" \"$@\"\n"), 0o755))
+	b.env = append(b.env, "PATH="+newer+":"+os.Getenv("PATH"))
+	b.start()
+	image, content := b.bundle(rauc, "2", raucbench.Bundle{PKI: vendor, Format: "verity"})
+	device := b.plug(b.stick("BIND", files{"firmware.image": image}))
+	done := b.done(device)
+	for _, want := range []string{"the installer reads the image from the stick", "cannot be bound to the image after all", "the image is copied first"} {
+		if !strings.Contains(b.logText(), want) {
+			t.Errorf("the log lacks %q", want)
+		}
+	}
+	if text := read(t, rauc.Log); !strings.Contains(text, "Verified inline signature") {
+		t.Error("RAUC did not get the copy")
+	}
+	if mapper, err := os.Open("/dev/mapper/control"); err == nil { // RAUC cannot install verity bundles without
+		mapper.Close()
+		b.expect(done, "image", "done", "installed into rootfs.1")
+		if !rauc.Holds("B", content) {
+			t.Error("slot B does not hold the image")
+		}
+	}
+	if left, _ := filepath.Glob(b.dir + "/state/staging/*"); len(left) != 0 {
+		t.Errorf("private copies left: %v", left)
 	}
 	b.pull(device)
 }

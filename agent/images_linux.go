@@ -94,18 +94,30 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	if step, action, ok := a.early(ctx, s, i); !ok {
 		return step, action
 	}
-	path, options, remove, err := a.place(ctx, s, i)
+	step, action, err := a.hand(ctx, s, i, true)
+	if errors.Is(err, installer.ErrCannotBind) {
+		s.log.Warn("the installer cannot be bound to the image after all, trying without", zap.String("file", Show(i.name)), zap.Error(err))
+		step, action, _ = a.hand(ctx, s, i, false)
+	}
+	return step, action
+}
+
+// hand puts the image where it can be installed from and installs it. Unless
+// bind, nothing relies on the installer taking one manifest only. The error is
+// the installer's.
+func (a *Agent) hand(ctx context.Context, s *stick, i *image, bind bool) (ledger.Step, installer.Action, error) {
+	path, options, remove, err := a.place(ctx, s, i, bind)
 	if err != nil {
 		result := Failed
 		if errors.Is(err, installer.ErrChanged) {
 			result = Refused
 		}
-		return i.result(result, "%v", err), installer.Refuse
+		return i.result(result, "%v", err), installer.Refuse, nil
 	}
 	defer remove()
 	if !i.known && a.Images.Name() == "rauc" {
 		if i.info, err = a.Images.Inspect(ctx, path); err != nil {
-			return i.result(Refused, "%v", err), installer.Refuse
+			return i.result(Refused, "%v", err), installer.Refuse, nil
 		}
 		i.known = true
 	}
@@ -228,15 +240,16 @@ func (a *Agent) ready(ctx context.Context, s *stick) error {
 }
 
 // place puts the image where the device cannot change it any more, or returns
-// its path on the stick where that makes no difference (SPEC 2.6).
-func (a *Agent) place(ctx context.Context, s *stick, i *image) (path string, o installer.InstallOptions, remove func(), err error) {
+// its path on the stick where that makes no difference (SPEC 2.6), which it may
+// for an installer that is bound to the manifest, where bind allows that.
+func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path string, o installer.InstallOptions, remove func(), err error) {
 	facts := installer.StageFacts{Direct: installer.Direct(a.Config.Installer.Direct), Format: i.info.Format}
 	facts.Conf, _ = installer.ReadSystemConf(a.RAUCConf)
 	facts.Location = location(i.file)
 	if i.bundle != nil && i.bundle.Manifest != nil {
 		sum := sha256.Sum256(i.bundle.Manifest)
 		o.ManifestHash = hex.EncodeToString(sum[:])
-		facts.Binds = a.Images.BindsManifest(ctx)
+		facts.Binds = bind && a.Images.BindsManifest(ctx)
 	}
 	if !facts.Binds {
 		o.ManifestHash = ""
@@ -297,7 +310,7 @@ func location(f *os.File) installer.Location {
 }
 
 // install hands the image over, with its way through the ledger.
-func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action) {
+func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action, error) {
 	begun := false
 	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o, Progress: a.showProgress,
 		Begin: func(installer.System) error {
@@ -311,20 +324,20 @@ func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o 
 	defer a.showProgress(-1, "")
 	defer a.change(s, func() { s.light.Installing = false })
 	if ctx.Err() != nil {
-		return i.result(Skipped, "the agent was stopped; the installation goes on"), installer.Skip
+		return i.result(Skipped, "the agent was stopped; the installation goes on"), installer.Skip, nil
 	}
 	switch {
 	case err != nil:
 		if begun {
 			a.record(a.Ledger.ImageEnded(i.id, imageFailed, "", err.Error()))
 		}
-		return i.result(Failed, "%v", err), installer.Install
+		return i.result(Failed, "%v", err), installer.Install, err
 	case res.Decision.Action != installer.Install:
-		return i.decided(res.Decision), res.Decision.Action
+		return i.decided(res.Decision), res.Decision.Action, nil
 	}
 	slots := strings.Join(res.Slots, ", ")
 	a.record(a.Ledger.ImageEnded(i.id, imageInstalled, slots, ""))
-	return i.result(Done, "version %q installed%s", Show(i.info.Version), into(slots)), installer.Install
+	return i.result(Done, "version %q installed%s", Show(i.info.Version), into(slots)), installer.Install, nil
 }
 
 func into(slots string) string {
