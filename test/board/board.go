@@ -56,7 +56,6 @@ type Board struct {
 
 	args       []string // further arguments for QEMU
 	cardDrive  string   // how QEMU opens the card; "" is the raw file
-	append     string   // further words for the kernel's command line
 	foreground bool
 
 	mu     sync.Mutex
@@ -178,7 +177,7 @@ func boardCommand(b *Board, slot, console string) (string, []string) {
 	return "qemu-system-arm", []string{
 		"-M", "mcimx6ul-evk", "-m", "512M", "-display", "none", "-monitor", "none",
 		"-kernel", fw.Kernel, "-dtb", fw.DeviceTree, "-initrd", fw.Initramfs,
-		"-append", strings.TrimSpace("console=ttymxc0,115200 loglevel=6 panic=1 root=" + root + " rauc.slot=" + slot + " " + b.append),
+		"-append", "console=ttymxc0,115200 loglevel=6 panic=1 root=" + root + " rauc.slot=" + slot,
 		"-drive", "if=sd,index=0," + b.drive(),
 		"-drive", "if=sd,index=1,format=raw,snapshot=on,file=" + fw.Base,
 		"-chardev", console, "-serial", "chardev:console", "-serial", "chardev:guest",
@@ -221,6 +220,11 @@ func (b *Board) Starts() []Start {
 	defer b.mu.Unlock()
 	return append([]Start(nil), b.starts...)
 }
+
+// AddArguments gives QEMU further arguments, such as "-icount"; only before the
+// board starts, in the change of Boot or Resume. A snapshot comes back only with
+// the arguments it was taken with.
+func (b *Board) AddArguments(args ...string) { b.args = append(b.args, args...) }
 
 // StayOff makes the board stay off at the guest's next reset.
 func (b *Board) StayOff() {

@@ -3,10 +3,10 @@
 package board
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"usbagent/test/need"
 )
@@ -65,7 +65,8 @@ func TestBoardFallsBack(t *testing.T) {
 	if done.Code != 6 {
 		t.Errorf("the technician is not told: %s", done)
 	}
-	r.code(6)
+	r.told(r.since, done)
+	r.shown(done)
 	if last := done.Steps[len(done.Steps)-1]; last.Step != "image" || last.Result == "done" || last.Reason == "" {
 		t.Errorf("image step after the fall back: %+v", last)
 	}
@@ -73,7 +74,8 @@ func TestBoardFallsBack(t *testing.T) {
 		t.Errorf("the board restarted again: %d starts", n)
 	}
 	r.pull(stick)
-	plugged := r.plug(stick)
+	since, plugged := r.ConsoleSize(), r.plug(stick)
+	r.journal(since, "image handed to the installer", later)
 	r.await("a fresh plug tries again", later, func() bool { return r.LED.Blinks(plugged) >= 2 })
 }
 
@@ -93,18 +95,23 @@ func TestBoardTwoImages(t *testing.T) {
 	if slot := r.booted(2); slot != "B" {
 		t.Fatalf("the board runs from %s", slot)
 	}
-	r.finished(later)
-	if got := r.file("/srv/rauc/central.status"); strings.Count(got, "status=ok") > 1 && len(r.Starts()) != 2 {
-		t.Errorf("more than one installation: %s", got)
+	first := r.finished(later)
+	r.expect(first, "mount done", "image skipped", "image skipped")
+	r.told(r.since, first)
+	r.shown(first)
+	if n := len(r.Starts()); n != 2 || r.exists("/etc/other") {
+		t.Errorf("%d starts: more than one installation", n)
 	}
 	r.sh("rauc status mark-active other; (sleep 1; systemctl reboot) >/dev/null 2>&1 &")
 	if slot := r.booted(3); slot != "A" {
 		t.Fatalf("the roll back ended in %s", slot)
 	}
 	done := r.finished(later)
-	time.Sleep(5 * time.Second) // nothing more may happen
-	if n := len(r.Starts()); n != 3 || r.status().State == "installing" {
-		t.Errorf("%d starts, state %s, %s", n, r.status().State, done)
+	r.expect(done, "mount done", "image skipped", "image skipped")
+	r.told(r.since, done)
+	r.shown(done) // and nothing more may happen
+	if n := len(r.Starts()); n != 3 {
+		t.Errorf("%d starts: the roll back did not stay: %s", n, done)
 	}
 	if got := r.sh("fw_printenv -n BOOT_ORDER"); got != "A B" {
 		t.Errorf("boot order %q after a manual roll back", got)
@@ -126,18 +133,35 @@ func TestBoardMarkGoodLate(t *testing.T) {
 	r.plug(stick)
 	r.await("the new slot starts", reboot, func() bool { return len(r.Starts()) == 2 })
 	since := r.ConsoleSize()
-	r.await("the new system answers", reboot, func() bool { return r.file("/proc/uptime") != "" })
+	r.await("the new system answers", reboot, func() bool { return r.file("/run/usbagent/status.json") != "" })
 	if err := r.Pull(stick); err != nil {
 		t.Fatal(err)
 	}
-	next := r.plain("fat32", "NEXT", r.bundle(t, "tiny.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "4"}))
-	r.StayOff()
-	r.plug(next)
-	r.journal(since, "image handed to the installer", reboot)
+	next := r.plain("fat32", "NEXT", r.bundle(t, "tiny.image", Bundle{
+		Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "4", Image: r.tinyImage(t),
+	}))
+	plugged := r.plug(next)
+	r.lit(plugged)
+	r.await("the stick waits for the new system's confirmation", reboot, func() bool {
+		for _, s := range r.status().Sticks {
+			if s.Present && strings.Contains(s.Waiting, "confirmed good") {
+				return true
+			}
+		}
+		return false
+	})
+	if r.LED.Blinks(plugged) != 0 {
+		t.Error("the LED blinks before the system is confirmed good")
+	}
+	r.journal(since, "image installed, restarting the board", reboot)
 	text := r.Console(since)
-	good, handed := strings.Index(text, "as good"), strings.Index(text, "image handed to the installer")
+	good, handed := strings.Index(text, "Finished rauc-mark-good.service"), strings.Index(text, "image handed to the installer")
 	if good < 0 || handed < good {
 		t.Errorf("the image was handed over before the system was confirmed good (%d, %d)", handed, good)
+	}
+	r.PowerCut()
+	if r.LED.Blinks(plugged) == 0 || r.installed() != "A" {
+		t.Errorf("the image was not installed: slot %s is first", r.installed())
 	}
 }
 
@@ -160,12 +184,38 @@ func TestBoardCutDuringInstallation(t *testing.T) {
 	if slot := r.booted(2); slot != "A" {
 		t.Fatalf("the board runs from %s", slot)
 	}
-	r.StayOff()
-	fresh := NewStick(stick.Media[0])
-	r.plug(fresh)
-	r.journal(0, "image installed, restarting the board", later)
-	<-r.Off()
-	if got := r.installed(); got != "B" {
-		t.Errorf("the boot loader's first slot is %q", got)
+	r.installs(NewStick(stick.Media[0]))
+}
+
+// TestBoardFailedInstallation plugs an image that fails while RAUC reads it:
+// a block of it is damaged. The technician is told, nothing is left, and the
+// next stick works.
+func TestBoardFailedInstallation(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	files := append(rotation(t, r.parts), damaged(t, r.tiny(t, "update.image", "verity", "2")))
+	done := r.through(r.plain("fat32", "DAMAGED", files...), "mount done", "keyring done", "image failed")
+	if done.Code != 6 {
+		t.Errorf("code %d: %s", done.Code, done)
 	}
+	if got := r.sh("systemctl is-active usbagent rauc; fw_printenv -n BOOT_ORDER"); got != "active\nactive\nA B" && got != "active\nactive\nA" {
+		t.Errorf("after a failed installation: %q", got)
+	}
+	r.pullAll()
+	r.clean()
+	r.signer = r.fw.PKI.Customer
+	r.next("a failed installation")
+	r.installs(r.plain("fat32", "GOOD", r.tiny(t, "update.image", "verity", "2")))
+	r.inSlotB(r.tinyImage(t))
+}
+
+// damaged is the bundle with one byte changed, far from its signature.
+func damaged(t *testing.T, f File) File {
+	t.Helper()
+	data, err := os.ReadFile(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/3] ^= 1
+	return File{Name: f.Name, Data: data}
 }

@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
-	"unicode/utf16"
 )
 
-// patchGPTName gives partition number (from 1) of the primary GPT a name that
-// no tool would write, and makes the table's checksums right again (UEFI
+// patchGPTName gives partition number (from 1) of the primary GPT a name, in
+// UTF-16, that no tool would write, and makes the table's checksums right again (UEFI
 // specification, section 5.3).
-func patchGPTName(image string, number int, name string) error {
+func patchGPTName(image string, number int, name []uint16) error {
 	f, err := os.OpenFile(image, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -36,7 +35,7 @@ func patchGPTName(image string, number int, name string) error {
 	}
 	field := entries[(number-1)*int(size)+56 : (number-1)*int(size)+128]
 	clear(field)
-	for i, unit := range utf16.Encode([]rune(name)) {
+	for i, unit := range name {
 		if 2*i >= len(field) {
 			break
 		}

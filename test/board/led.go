@@ -101,13 +101,14 @@ func (t *Trace) FirstOn(since time.Time) (time.Time, bool) {
 }
 
 // Blinks counts full periods of the 2 Hz installation blink: on and off for
-// 250 ms each, give or take what a loaded machine adds.
+// 250 ms each, give or take what a loaded machine adds. The flashes of an error
+// code, on for 200 ms and off for 300 ms, are none.
 func (t *Trace) Blinks(since time.Time) int {
 	edges := t.Edges(since)
 	count := 0
 	for i := 0; i+2 < len(edges); i++ {
 		a, b := edges[i+1].At.Sub(edges[i].At), edges[i+2].At.Sub(edges[i+1].At)
-		if edges[i].On && near(a, 250*time.Millisecond) && near(b, 250*time.Millisecond) {
+		if edges[i].On && near(a, 250*time.Millisecond) && near(b, 250*time.Millisecond) && (b-a).Abs() < BlinkTolerance/2 {
 			count++
 		}
 	}
@@ -122,22 +123,23 @@ func near(got, want time.Duration) bool {
 }
 
 // Code counts the flashes of the newest complete group of an error code: 200
-// ms on, 300 ms off, groups 1.5 s apart. 0 means there is no such group.
+// ms on, 300 ms off, groups 1.5 s apart. A group whose beginning was before
+// since does not count. 0 means there is no such group.
 func (t *Trace) Code(since time.Time) int {
 	edges := t.Edges(since)
-	flashes, code := 0, 0
+	flashes, code, whole := 0, 0, false
 	for i := 0; i+1 < len(edges); i++ {
 		lasted := edges[i+1].At.Sub(edges[i].At)
 		switch {
 		case edges[i].On && near(lasted, 200*time.Millisecond):
 			flashes++
 		case edges[i].On:
-			flashes = 0
+			flashes, whole = 0, false
 		case lasted > time.Second:
-			if flashes > 0 {
+			if flashes > 0 && whole {
 				code = flashes
 			}
-			flashes = 0
+			flashes, whole = 0, true
 		}
 	}
 	return code

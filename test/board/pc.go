@@ -129,7 +129,7 @@ func pcCommand(b *Board, _, console string) (string, []string) {
 	return "qemu-system-x86_64", []string{
 		"-M", "q35", "-m", "512M", "-display", "none", "-monitor", "none", "-nic", "none",
 		"-kernel", b.firmware.Kernel, "-initrd", b.firmware.Initramfs,
-		"-append", "console=ttyS0 loglevel=6 panic=1 guest=/dev/ttyS1 needs-srv " + b.append,
+		"-append", "console=ttyS0 loglevel=6 panic=1 guest=/dev/ttyS1 needs-srv",
 		"-drive", "if=virtio," + b.drive(),
 		"-device", "qemu-xhci,id=xhci", "-device", "usb-hub,id=hub,bus=xhci.0,port=1",
 		"-chardev", console, "-serial", "chardev:console", "-serial", "chardev:guest",

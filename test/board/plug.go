@@ -56,7 +56,7 @@ func (s *Stick) attach(m *machine, bus string) error {
 func (s *Stick) attachReader(m *machine, bus string) error {
 	device := map[string]any{"driver": "usb-bot", "id": s.id, "bus": bus, "attached": false}
 	if s.UAS {
-		device = map[string]any{"driver": "usb-uas", "id": s.id, "bus": bus}
+		device["driver"] = "usb-uas"
 	}
 	if err := m.qmp.do("device_add", s.at(device), nil); err != nil {
 		return err

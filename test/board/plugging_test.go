@@ -5,6 +5,7 @@ package board
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +19,8 @@ import (
 func (r *rig) next(name string) {
 	r.t.Helper()
 	before := r.runs()
-	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# "+name+"\n"+effect)...)
-	r.plug(stick)
-	done := r.finished(later)
-	r.expect(done, "mount done", "autorun done")
+	stick := r.plain("fat32", "NEXT", script(r.t, r.signer, "# "+name+"\n"+effect)...)
+	done := r.through(stick, "mount done", "autorun done")
 	if done.Mountpoint != "/media/NEXT" || done.Device != "sda" {
 		r.t.Errorf("after %s the next stick is %s at %s", name, done.Device, done.Mountpoint)
 	}
@@ -51,10 +50,7 @@ func TestBoardPulling(t *testing.T) {
 	r := running(t)
 	t.Run("DuringMount", func(t *testing.T) { r.on(t, pullDuringMount) })
 	t.Run("DuringScript", func(t *testing.T) { r.on(t, pullDuringScript) })
-	t.Run("DuringInstallation", func(t *testing.T) {
-		need.BoardScenario(t)
-		r.on(t, pullDuringInstallation)
-	})
+	t.Run("DuringInstallation", func(t *testing.T) { r.on(t, pullDuringInstallation) })
 }
 
 // on runs a part of a test with the board of the whole.
@@ -87,18 +83,18 @@ func (r *rig) pullAll() {
 // pluggedDuringRestart plugs while systemd restarts the agent: the scan at the
 // new one's start and the event overlap.
 func pluggedDuringRestart(r *rig) {
-	before := r.runs()
-	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# restart\n"+effect)...)
-	r.plug(stick)
+	before, since := r.runs(), r.ConsoleSize()
+	stick := r.plain("fat32", "NEXT", script(r.t, r.signer, "# restart\n"+effect)...)
+	plugged := r.plug(stick)
 	for range 3 {
 		r.sh("systemctl restart usbagent")
 	}
+	r.lit(plugged)
 	done := r.finished(later)
+	r.told(since, done)
 	r.sh("systemctl restart usbagent")
-	time.Sleep(3 * time.Second) // nothing may happen now
-	// A restart between the line in the list and the start of the script
-	// leaves "started earlier, end not recorded": at most once is the promise.
-	if got := r.runs() - before; got > 1 || got == 0 && done.Code != 5 {
+	r.shown(done) // nothing more may happen
+	if got := r.runs() - before; got != 1 || done.Code != 0 {
 		r.t.Errorf("the script ran %d times: %s", got, done)
 	}
 	r.pull(stick)
@@ -108,14 +104,20 @@ func pluggedDuringRestart(r *rig) {
 // twoMedia is a two-slot reader with two media of the same label.
 func twoMedia(r *rig) {
 	before := r.runs()
-	first := r.plain("fat32", "SAME", script(r.t, r.fw.PKI.Vendor, "# first\n"+effect)...)
-	second := r.plain("fat32", "SAME", script(r.t, r.fw.PKI.Vendor, "# second\n"+effect)...)
-	reader := &Stick{Media: []string{first.Media[0], second.Media[0]}}
-	r.plug(reader)
+	first := r.plain("fat32", "SAME", script(r.t, r.signer, "# first\n"+effect)...)
+	second := r.plain("fat32", "SAME", script(r.t, r.signer, "# second\n"+effect)...)
+	reader := &Stick{Media: []string{first.Media[0], second.Media[0]}, UAS: r.uas}
+	since := r.ConsoleSize()
+	r.lit(r.plug(reader))
 	r.await("both scripts ran", later, func() bool { return r.runs() == before+2 })
 	r.finished(later)
 	sticks := r.status().Sticks
 	a, b := sticks[len(sticks)-2], sticks[len(sticks)-1]
+	for _, s := range []StickResult{a, b} {
+		r.expect(s, "mount done", "autorun done")
+		r.told(since, s)
+	}
+	r.shown(b)
 	if a.Mountpoint == b.Mountpoint || a.Mountpoint == "" || b.Mountpoint == "" {
 		r.t.Errorf("mounted at %q and %q", a.Mountpoint, b.Mountpoint)
 	}
@@ -130,17 +132,16 @@ func twelvePartitions(r *rig) {
 	for i := range 12 {
 		fs := FileSystem{Type: "fat12", Label: fmt.Sprintf("P%d", i+1), Size: 2 * mib}
 		if i == 11 {
-			fs.Files = script(r.t, r.fw.PKI.Vendor, "# twelve\n"+effect)
+			fs.Files = script(r.t, r.signer, "# twelve\n"+effect)
 		}
 		parts = append(parts, Part{FileSystem: fs})
 	}
 	stick := r.stick("gpt", parts...)
-	r.plug(stick)
-	done := r.finished(later)
+	done := r.through(stick, append(slices.Repeat([]string{"mount done"}, 12), "autorun done")...)
 	if got := r.mounts(); got != 12 || r.runs() != before+1 {
 		r.t.Errorf("%d mounts, %d runs: %s", got, r.runs()-before, done)
 	}
-	if len(done.Steps) == 0 || done.Steps[len(done.Steps)-1].Device != "sda12" {
+	if done.Steps[len(done.Steps)-1].Device != "sda12" {
 		r.t.Errorf("the last step is not on sda12: %s", done)
 	}
 	r.pull(stick)
@@ -150,23 +151,27 @@ func twelvePartitions(r *rig) {
 // pullAndReplug takes the stick out and puts it back within 100 ms.
 func pullAndReplug(r *rig) {
 	before := r.runs()
-	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# replug\n"+effect)...)
-	n := len(r.status().Sticks)
-	r.plug(stick)
-	first := r.finished(later)
-	began := time.Now()
+	stick := r.plain("fat32", "NEXT", script(r.t, r.signer, "# replug\n"+effect)...)
+	first := r.through(stick, "mount done", "autorun done")
+	since, began := r.ConsoleSize(), time.Now()
 	if err := r.Pull(stick); err != nil {
 		r.t.Fatal(err)
 	}
 	r.plug(stick)
-	r.t.Logf("out and in again in %s", time.Since(began))
+	out := time.Since(began)
+	r.t.Logf("out and in again in %s", out)
+	if out > MaxReplug {
+		r.t.Errorf("that is no quick replug, want %s", MaxReplug)
+	}
+	var second StickResult
 	r.await("a second insertion", later, func() bool {
 		s := r.status().Sticks
-		return len(s) > n+1 && !s[len(s)-1].Finished.IsZero()
+		second = s[len(s)-1]
+		return second.DiskSeq != first.DiskSeq && !second.Finished.IsZero()
 	})
-	sticks := r.status().Sticks
-	second := sticks[len(sticks)-1]
 	r.expect(second, "mount done", "autorun skipped")
+	r.told(since, second)
+	r.shown(second)
 	if second.Mountpoint != first.Mountpoint {
 		r.t.Errorf("mounted at %s, then at %s", first.Mountpoint, second.Mountpoint)
 	}
@@ -177,11 +182,16 @@ func pullAndReplug(r *rig) {
 	r.next("a quick replug")
 }
 
+// MaxReplug is the time from the pull to the plug that a quick replug takes at
+// most.
+const MaxReplug = 100 * time.Millisecond
+
 // mediumLater plugs a reader without a medium and puts one in after a while.
 func mediumLater(r *rig) {
 	before := r.runs()
-	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor, "# later\n"+effect)...)
+	stick := r.plain("fat32", "NEXT", script(r.t, r.signer, "# later\n"+effect)...)
 	stick.Empty = true
+	stick.UAS = r.uas
 	plugged := r.plug(stick)
 	r.await("the reader", soon, func() bool {
 		size := r.file("/sys/block/sda/size")
@@ -191,11 +201,16 @@ func mediumLater(r *rig) {
 	if _, on := r.LED.FirstOn(plugged); on && r.LED.On() {
 		r.t.Error("a reader without a medium is no stick, but the LED is on")
 	}
+	since, inserted := r.ConsoleSize(), time.Now()
 	if err := stick.Insert(0); err != nil {
 		r.t.Fatal(err)
 	}
+	r.lit(inserted)
 	r.await("the script ran", later, func() bool { return r.runs() == before+1 })
-	r.finished(later)
+	done := r.finished(later)
+	r.expect(done, "mount done", "autorun done")
+	r.told(since, done)
+	r.shown(done)
 	if err := stick.Eject(0); err != nil {
 		r.t.Fatal(err)
 	}
@@ -210,10 +225,11 @@ func pullDuringMount(r *rig) {
 	for i, fsType := range []string{"fat32", "ext4", "ntfs", "exfat"} {
 		before := r.runs()
 		stick := r.plain(fsType, "NEXT", script(r.t, r.fw.PKI.Stranger, fmt.Sprintf("# mount %d", i))...)
-		plugged := r.plug(stick)
+		since, plugged := r.ConsoleSize(), r.plug(stick)
 		r.await("LED on", soon, func() bool { _, on := r.LED.FirstOn(plugged); return on })
 		time.Sleep(time.Duration(i) * 30 * time.Millisecond)
 		r.pull(stick)
+		r.journal(since, "stick finished, it had been pulled", soon)
 		if r.runs() != before {
 			r.t.Error("a stranger's script ran")
 		}
@@ -223,8 +239,9 @@ func pullDuringMount(r *rig) {
 
 // pullDuringScript pulls while the script runs: it goes on to its end.
 func pullDuringScript(r *rig) {
-	stick := r.plain("fat32", "NEXT", script(r.t, r.fw.PKI.Vendor,
+	stick := r.plain("fat32", "NEXT", script(r.t, r.signer,
 		"echo begun >/srv/long\ni=0; while [ ! -e /srv/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.2; done\necho ended >>/srv/long")...)
+	since := r.ConsoleSize()
 	r.plug(stick)
 	r.await("the script began", later, func() bool { return strings.Contains(r.file("/srv/long"), "begun") })
 	if !r.LED.On() {
@@ -236,6 +253,7 @@ func pullDuringScript(r *rig) {
 	}
 	r.put("/srv/go", "")
 	r.await("the script ended", later, func() bool { return strings.Contains(r.file("/srv/long"), "ended") })
+	r.journal(since, " step=autorun result=done ", soon)
 	r.await("its end is recorded", soon, func() bool {
 		return strings.Contains(r.sh("cat /srv/usbagent/scripts.json"), `"finished": true`) ||
 			strings.Contains(r.sh("cat /srv/usbagent/scripts.json"), `"finished":true`)
@@ -249,25 +267,22 @@ func pullDuringInstallation(r *rig) {
 	files := append(rotation(r.t, r.parts), r.bundle(r.t, "update.image", Bundle{
 		Signer: r.fw.PKI.CustomerImages, Format: "verity", Version: "2",
 	}))
+	r.signer = r.fw.PKI.Customer // the keyring is replaced before the pull
 	stick := r.plain("fat32", "NEXT", files...)
-	plugged := r.plug(stick)
+	since, plugged := r.ConsoleSize(), r.plug(stick)
 	r.await("LED blinks", later, func() bool { return r.LED.Blinks(plugged) >= 2 })
 	if err := r.Pull(stick); err != nil {
 		r.t.Fatal(err)
 	}
 	r.clean()
-	if got := r.sh("fw_printenv -n BOOT_ORDER"); !strings.HasPrefix(got, "A") && got != "" {
+	r.journal(since, " step=image result=failed ", later)
+	r.journal(since, "stick finished, it had been pulled", soon)
+	if got := r.sh("fw_printenv -n BOOT_ORDER"); !strings.HasPrefix(got, "A") {
 		r.t.Errorf("boot order %q after a broken installation", got)
 	}
-	// The keyring is the customer's by now: its owner goes on.
-	again := r.plain("fat32", "NEXT", r.tiny(r.t, "update.image", "verity", "3"))
-	r.StayOff()
-	r.plug(again)
-	r.journal(0, "image installed, restarting the board", later)
-	<-r.Off()
-	if got := r.installed(); got != "B" {
-		r.t.Errorf("the boot loader's first slot is %q", got)
-	}
+	r.next("a pull during the installation")
+	r.installs(r.plain("fat32", "NEXT", r.tiny(r.t, "update.image", "verity", "3")))
+	r.inSlotB(r.tinyImage(r.t))
 }
 
 // exists reports whether the board has that path.

@@ -4,7 +4,6 @@ package board
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,6 +67,9 @@ type rig struct {
 	t      *testing.T
 	began  time.Time
 	sticks int
+	since  int64  // where on the console the last start that was awaited begins
+	signer Signer // whom the board trusts now
+	uas    bool   // sticks are USB-attached SCSI
 }
 
 // MaxMachines is how many boards run at once: this is the number of cores of a
@@ -108,7 +110,7 @@ func newRig(t *testing.T, p parts, start func(func(*Board)) (*Board, error)) *ri
 		<-slots
 		t.Fatal(err)
 	}
-	r := &rig{Board: b, parts: p, t: t, began: began}
+	r := &rig{Board: b, parts: p, t: t, began: began, signer: p.fw.PKI.Vendor}
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.tell()
@@ -185,25 +187,6 @@ func (r *rig) put(path, text string) {
 	}
 }
 
-// Bounds for waiting; a loaded machine needs a fraction of them.
-const (
-	soon   = 90 * time.Second
-	later  = 2 * time.Minute
-	reboot = BootTimeout
-)
-
-// await waits until ok says so.
-func (r *rig) await(what string, bound time.Duration, ok func() bool) {
-	r.t.Helper()
-	deadline := time.Now().Add(bound)
-	for !ok() {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("not within %s: %s", bound, what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
 // plug puts a stick in and returns the instant.
 func (r *rig) plug(s *Stick) time.Time {
 	r.t.Helper()
@@ -224,111 +207,7 @@ func (r *rig) pull(s *Stick) {
 	r.clean()
 }
 
-// clean waits until nothing of any stick is left: no LED, mount or directory.
-func (r *rig) clean() {
-	r.t.Helper()
-	r.await("LED off after the pull", soon, func() bool {
-		return r.fw.ledRegister == 0 || !r.LED.On() && r.LED.Steady() > 2*time.Second
-	})
-	r.await("no mount left", soon, func() bool { return !strings.Contains(r.file("/proc/self/mountinfo"), " /media/") })
-	r.await("no directory left in /media", soon, func() bool {
-		names, err := r.List(context.Background(), "/media")
-		return err == nil && names == "[]"
-	})
-}
-
-// Status is the part of status.json that tests look at.
-type Status struct {
-	State  string        `json:"state"`
-	Busy   string        `json:"busy"`
-	Sticks []StickResult `json:"sticks"`
-}
-
-// StickResult is one stick in it.
-type StickResult struct {
-	Device, Label, Filesystem, Mountpoint string
-	Started, Finished                     time.Time
-	DiskSeq                               uint64 `json:"diskseq"`
-	Result                                string
-	Code                                  int
-	Waiting                               string
-	Present                               bool
-	Steps                                 []Step
-}
-
-// Step is one of its steps.
-type Step struct{ Step, Device, File, Result, Reason string }
-
-func (s StickResult) String() string {
-	text, _ := json.Marshal(s)
-	return string(text)
-}
-
-// status reads status.json; the zero value where there is none.
-func (r *rig) status() Status {
-	var s Status
-	json.Unmarshal([]byte(r.file("/run/usbagent/status.json")), &s)
-	return s
-}
-
-// finished waits until every stick that is in is done with, and returns the
-// newest.
-func (r *rig) finished(bound time.Duration) StickResult {
-	r.t.Helper()
-	var last StickResult
-	r.await("every stick finished", bound, func() bool {
-		in := 0
-		for _, s := range r.status().Sticks {
-			if !s.Present {
-				continue
-			}
-			if s.Finished.IsZero() {
-				return false
-			}
-			in, last = in+1, s
-		}
-		return in > 0
-	})
-	return last
-}
-
-// expect checks the results of a stick's steps: "keyring done", "image
-// refused", in order.
-func (r *rig) expect(s StickResult, want ...string) {
-	r.t.Helper()
-	var got []string
-	for _, step := range s.Steps {
-		got = append(got, step.Step+" "+step.Result)
-	}
-	if strings.Join(got, ", ") != strings.Join(want, ", ") {
-		r.t.Errorf("steps %q, want %q: %s", got, want, s)
-	}
-}
-
-// journal waits for a line on the console, where all of the journal goes.
-func (r *rig) journal(since int64, line string, bound time.Duration) {
-	r.t.Helper()
-	r.await("journal line "+line, bound, func() bool { return strings.Contains(r.Console(since), line) })
-}
-
-// lit checks that the LED went on within a time after the plug that a
-// technician sees as at once; the kernel needs 1.2 s of it, the machine is
-// slow and shared.
-func (r *rig) lit(plugged time.Time) {
-	r.t.Helper()
-	var at time.Time
-	r.await("LED on", soon, func() (ok bool) { at, ok = r.LED.FirstOn(plugged); return ok })
-	r.t.Logf("LED on %.2f s after the plug", at.Sub(plugged).Seconds())
-}
-
-// code waits until the LED flashes n times, twice over.
-func (r *rig) code(n int) {
-	r.t.Helper()
-	since := time.Now()
-	r.await(fmt.Sprintf("LED code %d", n), soon, func() bool { return r.LED.Code(since) == n })
-}
-
-// image makes a stick's image in the board's directory.
+// stick makes a stick's image in the board's directory.
 func (r *rig) stick(layout string, p ...Part) *Stick {
 	r.t.Helper()
 	r.sticks++
@@ -336,7 +215,9 @@ func (r *rig) stick(layout string, p ...Part) *Stick {
 	if err := WriteStick(path, layout, p...); err != nil {
 		r.t.Fatal(err)
 	}
-	return NewStick(path)
+	s := NewStick(path)
+	s.UAS = r.uas
+	return s
 }
 
 // plain is a stick with one partition of that type.
@@ -371,11 +252,17 @@ func script(t *testing.T, s Signer, text string) []File {
 // rotation is the customer's keyring signed by the vendor.
 func rotation(t *testing.T, p parts) []File {
 	t.Helper()
+	return signed(t, p.fw.PKI.Vendor, "fwupdate-keyring.pem", []byte(customerCA(t, p)))
+}
+
+// customerCA is the keyring that rotation installs.
+func customerCA(t *testing.T, p parts) string {
+	t.Helper()
 	data, err := os.ReadFile(p.fw.PKI.CustomerCA)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed(t, p.fw.PKI.Vendor, "fwupdate-keyring.pem", data)
+	return string(data)
 }
 
 // bundle is an image file for a stick; bundles are cached.
@@ -398,6 +285,7 @@ func (p parts) bundle(t *testing.T, name string, b Bundle) File {
 func (r *rig) booted(n int) string {
 	r.t.Helper()
 	r.await(fmt.Sprintf("start %d of the board", n), reboot, func() bool { return len(r.Starts()) >= n })
+	r.since = r.ConsoleSize()
 	ctx, cancel := context.WithTimeout(context.Background(), reboot)
 	defer cancel()
 	if err := r.AwaitBoot(ctx); err != nil {

@@ -61,7 +61,7 @@ func rpiCommand(b *Board, _, console string) (string, []string) {
 	return "qemu-system-arm", []string{
 		"-M", "raspi2b", "-display", "none", "-monitor", "none",
 		"-kernel", b.firmware.Kernel, "-initrd", b.firmware.Initramfs, "-dtb", b.firmware.DeviceTree,
-		"-append", "loglevel=3 panic=1 iomem=relaxed console=tty9 guest=/dev/ttyAMA0 " + b.append,
+		"-append", "loglevel=3 panic=1 iomem=relaxed console=tty9 guest=/dev/ttyAMA0",
 		"-chardev", console, "-serial", "chardev:guest", "-serial", "chardev:console",
 	}
 }

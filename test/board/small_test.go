@@ -3,7 +3,9 @@
 package board
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -84,20 +86,46 @@ func TestPCFourSticks(t *testing.T) {
 	r.next("four sticks")
 }
 
-// TestPCUAS plugs a USB-attached-SCSI stick with an image for the installer.
+// TestPCUAS plugs USB-attached-SCSI sticks: one with all three, for this
+// machine's installer, and then what hands do to sticks on any machine. There is
+// no systemd here, so the scripts run in sessions of their own.
 func TestPCUAS(t *testing.T) {
 	parallel(t)
 	r := pc(t)
+	r.uas = true
 	files := append(rotation(t, r.parts), script(t, r.fw.PKI.Customer, effect)...)
-	s := r.plain("exfat", "UAS", files...)
-	s.UAS = true
+	image := r.tiny(t, "update.image", "plain", "2")
+	s := r.plain("exfat", "UAS", append(files, image)...)
 	r.plug(s)
 	done := r.finished(later)
-	r.expect(done, "mount done", "keyring done", "autorun done")
+	r.expect(done, "mount done", "keyring done", "autorun done", "image done")
 	if got := r.sh("cat /sys/bus/usb/drivers/uas/*/uevent 2>/dev/null | grep -c DRIVER=uas; true"); got != "1" {
 		t.Errorf("%s devices of the uas driver", got)
 	}
+	if got, want := r.sh("sha256sum </srv/installed"), hostSum(t, image.Path); !strings.HasPrefix(got, want) {
+		t.Errorf("the installer got %s, want %s", got, want)
+	}
+	if r.file("/srv/rauc/keyring.pem") != customerCA(t, r.parts) || r.runs() != 1 {
+		t.Errorf("keyring not replaced or script not run once: %d runs", r.runs())
+	}
 	r.pull(s)
+	r.signer = r.fw.PKI.Customer
+	r.next("UAS")
+	t.Run("TwoMediaOneLabel", func(t *testing.T) { r.on(t, twoMedia) })
+	t.Run("TwelvePartitions", func(t *testing.T) { r.on(t, twelvePartitions) })
+	t.Run("PullAndReplug", func(t *testing.T) { r.on(t, pullAndReplug) })
+	t.Run("MediumArrivesLater", func(t *testing.T) { r.on(t, mediumLater) })
+	t.Run("PullDuringScript", func(t *testing.T) { r.on(t, pullDuringScript) })
+}
+
+// hostSum is the SHA-256 of a file of the host's.
+func hostSum(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data))
 }
 
 // TestPCClock: the year 2100, which the 32-bit board's tools cannot set.
@@ -137,14 +165,23 @@ func TestRPiLED(t *testing.T) {
 	if r.LED.On() {
 		t.Error("LED on at start")
 	}
-	since := time.Now()
 	for name, content := range scriptForLoop(t, p) {
 		r.put("/tmp/"+name, content)
 	}
-	r.sh("dd if=/dev/zero of=/tmp/stick bs=1M count=8; mkfs.vfat -n LOOP /tmp/stick; losetup /dev/loop0 /tmp/stick; mkdir /tmp/m; mount -t vfat /dev/loop0 /tmp/m; cp /tmp/autorun* /tmp/m; umount /tmp/m; losetup -d /dev/loop0")
+	r.sh("set -e; dd if=/dev/zero of=/tmp/stick bs=1M count=8; mkdosfs -n LOOP /tmp/stick; mkdir /tmp/m; " +
+		"losetup /dev/loop0 /tmp/stick; mount -t vfat /dev/loop0 /tmp/m; cp /tmp/autorun* /tmp/m; umount /tmp/m; losetup -d /dev/loop0")
+	// The agent saw the loop device that the stick was made on as well: what
+	// counts begins when nothing of it is left.
+	r.await("LED off", soon, func() bool { return !r.LED.On() && r.LED.Steady() > 2*time.Second })
+	since := time.Now()
 	r.sh("losetup /dev/loop1 /tmp/stick")
 	r.await("LED on", soon, func() bool { _, on := r.LED.FirstOn(since); return on })
-	r.code(r.finished(later).Code)
+	done := r.finished(later)
+	r.expect(done, "mount done", "autorun refused")
+	if done.Device != "loop1" || done.Code != 4 {
+		t.Errorf("code %d: %s", done.Code, done)
+	}
+	r.code(4)
 	r.sh("losetup -d /dev/loop1")
 	r.await("LED off", soon, func() bool { return !r.LED.On() && r.LED.Steady() > 2*time.Second })
 }
@@ -172,24 +209,19 @@ func TestBoardLEDBackends(t *testing.T) {
 	r.put(configPath, "[led]\nbackend = \"gpiochip\"\nchip = \"/dev/"+chip+"\"\nline = 16\n")
 	r.sh("systemctl restart usbagent")
 	stick := r.plain("fat32", "LED", script(t, p.fw.PKI.Stranger, effect)...)
-	plugged := r.plug(stick)
-	r.lit(plugged)
-	r.code(4)
+	r.through(stick, "mount done", "autorun refused")
 	r.pull(stick)
 
 	r.put(configPath, "[led]\nbackend = \"rpio\"\npin = 16\n")
 	since := r.ConsoleSize()
 	r.sh("systemctl restart usbagent")
+	r.journal(since, "rpio is for the Raspberry Pi only: this board is", soon)
 	r.plug(stick)
-	r.finished(later)
-	r.await("rpio's refusal in the journal", soon, func() bool {
-		return strings.Contains(strings.ToLower(r.Console(since)), "led")
-	})
+	done := r.finished(later)
+	r.expect(done, "mount done", "autorun refused") // the work goes on without a LED
+	r.told(since, done)
 	if r.LED.On() {
 		t.Error("rpio moved a line of this board")
 	}
-	if err := r.Pull(stick); err != nil {
-		t.Fatal(err)
-	}
-	r.clean()
+	r.pull(stick)
 }

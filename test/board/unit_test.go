@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"usbagent/test/need"
 )
 
 // TestBoardColdplug boots a board with a stick in: the agent starts with the
@@ -27,6 +25,9 @@ func TestBoardColdplug(t *testing.T) {
 	t.Logf("boot to running: %.1f s, by the guest's clock %s s", time.Since(r.began).Seconds(), strings.Fields(r.file("/proc/uptime"))[0])
 	done := r.finished(later)
 	r.expect(done, "mount done", "autorun done")
+	r.lit(r.began)
+	r.told(0, done)
+	r.shown(done)
 	if got := r.sh("systemctl show usbagent -p Type -p ActiveState -p WatchdogUSec -p NRestarts"); !strings.Contains(got, "Type=notify") ||
 		!strings.Contains(got, "ActiveState=active") || strings.Contains(got, "WatchdogUSec=0") || !strings.Contains(got, "NRestarts=0") {
 		t.Errorf("unit: %s", got)
@@ -44,7 +45,6 @@ func TestBoardColdplug(t *testing.T) {
 // own, restart after a crash with what the crash left cleaned up, and scripts
 // that outlive the agent.
 func TestBoardUnit(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	t.Run("NoNamespace", func(t *testing.T) { r.on(t, noNamespace) })
@@ -61,20 +61,8 @@ func noNamespace(r *rig) {
 	if got := r.sh(fmt.Sprintf("readlink /proc/1/ns/mnt /proc/%s/ns/mnt | sort -u | wc -l", pid)); got != "1" {
 		r.t.Error("the agent has a mount namespace of its own")
 	}
-	unit := r.file(unitPath)
-	for _, directive := range []string{"PrivateTmp", "ProtectSystem", "ProtectHome", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectControlGroups",
-		"PrivateDevices", "PrivateMounts", "ReadOnlyPaths", "ReadWritePaths", "InaccessiblePaths", "ProtectProc", "MountFlags", "TemporaryFileSystem",
-		"BindPaths", "RootDirectory", "ProtectKernelModules", "ProtectHostname", "LogNamespace", "DynamicUser", "StateDirectory="} {
-		for line := range strings.Lines(unit) {
-			if strings.HasPrefix(line, directive) && !strings.HasPrefix(line, "StateDirectory=") {
-				r.t.Logf("unit has %s", strings.TrimSpace(line))
-			}
-		}
-	}
 	stick := r.plain("fat32", "SEEN", script(r.t, r.fw.PKI.Vendor, effect)...)
-	plugged := r.plug(stick)
-	r.lit(plugged)
-	r.finished(later)
+	r.through(stick, "mount done", "autorun done") // with the LED
 	r.sh("systemctl start rauc")
 	rauc := r.sh("systemctl show rauc -p MainPID --value")
 	for _, p := range []string{"self", rauc} {
@@ -88,18 +76,17 @@ func noNamespace(r *rig) {
 // killed: SIGKILL while a stick is in; the new agent takes the mount over and
 // does nothing again.
 func killed(r *rig) {
-	before := r.runs()
 	stick := r.plain("ntfs", "KEPT", script(r.t, r.fw.PKI.Vendor, "# kept\n"+effect)...)
-	r.plug(stick)
-	r.finished(later)
+	done := r.through(stick, "mount done", "autorun done")
+	since := r.ConsoleSize()
+	before, pid := r.runs(), r.status().PID
 	r.sh("systemctl kill -s KILL usbagent")
-	r.await("restart", soon, func() bool {
-		return r.sh("systemctl show usbagent -p ActiveState --value; true") == "active" && r.sh("systemctl show usbagent -p NRestarts --value") != "0"
-	})
+	r.up(pid)
+	r.journal(since, "stick was handled before in this boot, nothing is done again", soon)
 	r.await("the mount is there", soon, func() bool { return r.exists("/media/KEPT/autorun.sh") })
-	time.Sleep(3 * time.Second) // nothing may happen now
-	if r.runs() != before+1 {
-		r.t.Errorf("the script ran %d times", r.runs()-before)
+	r.shown(done) // and nothing more may happen
+	if r.runs() != before {
+		r.t.Error("the script ran again")
 	}
 	r.pull(stick)
 	r.next("a crash with a stick in")
@@ -108,13 +95,14 @@ func killed(r *rig) {
 // killedAndPulled: the stick goes while there is no agent.
 func killedAndPulled(r *rig) {
 	stick := r.plain("fat32", "GONE", script(r.t, r.fw.PKI.Vendor, "# gone\n"+effect)...)
-	r.plug(stick)
-	r.finished(later)
+	r.through(stick, "mount done", "autorun done")
+	pid := r.status().PID
 	r.sh("systemctl kill -s STOP usbagent")
 	if err := r.Pull(stick); err != nil {
 		r.t.Fatal(err)
 	}
 	r.sh("systemctl kill -s KILL usbagent")
+	r.up(pid)
 	r.clean()
 	r.next("a pull while the agent was dead")
 }
@@ -124,18 +112,26 @@ func restartingScript(r *rig) {
 	before := r.runs()
 	stick := r.plain("fat32", "AGAIN", script(r.t, r.fw.PKI.Vendor,
 		"# restarting\nsystemctl restart usbagent\nsleep 1\n"+effect+"\necho end >/srv/end")...)
-	r.plug(stick)
+	r.outlived(stick, before)
+	r.next("a script that restarts the agent")
+}
+
+// outlived plugs a stick whose script ends the agent and goes on: a new agent
+// sees its end, and it does not run again.
+func (r *rig) outlived(stick *Stick, before int) {
+	r.t.Helper()
+	since := r.ConsoleSize()
+	r.lit(r.plug(stick))
 	r.await("the script ended", later, func() bool { return r.file("/srv/end") != "" })
-	r.await("its end was seen by the new agent", soon, func() bool {
-		return strings.Contains(r.file("/srv/usbagent/scripts.json"), "finished") && !strings.Contains(strings.ReplaceAll(r.file("/srv/usbagent/scripts.json"), " ", ""), `"finished":false`)
-	})
-	time.Sleep(3 * time.Second) // no second run may come
+	done := r.finished(later)
+	r.expect(done, "mount done", "autorun done")
+	r.told(since, done)
+	r.shown(done) // and no second run may come
 	if r.runs() != before+1 {
 		r.t.Errorf("the script ran %d times", r.runs()-before)
 	}
 	r.pull(stick)
 	r.sh("rm /srv/end")
-	r.next("a script that restarts the agent")
 }
 
 // replacingScript puts another binary in the agent's place, as a package's
@@ -144,13 +140,7 @@ func replacingScript(r *rig) {
 	before := r.runs()
 	stick := r.plain("fat32", "NEW", script(r.t, r.fw.PKI.Vendor,
 		"cp "+binaryPath+" "+binaryPath+".new && mv "+binaryPath+".new "+binaryPath+" && systemctl stop usbagent && systemctl start usbagent\n"+effect+"\necho end >/srv/end")...)
-	r.plug(stick)
-	r.await("the script ended", later, func() bool { return r.file("/srv/end") != "" })
-	time.Sleep(3 * time.Second) // no second run may come
-	if r.runs() != before+1 {
-		r.t.Errorf("the script ran %d times", r.runs()-before)
-	}
-	r.pull(stick)
+	r.outlived(stick, before)
 	r.next("a script that replaces the agent")
 }
 
@@ -162,10 +152,9 @@ func watchdog(r *rig) {
 	if got := r.sh("systemctl show usbagent -p NRestarts --value"); got != before {
 		r.t.Errorf("the watchdog bites a healthy agent: %s restarts, then %s", before, got)
 	}
+	pid := r.status().PID
 	r.sh("systemctl kill -s STOP usbagent")
-	r.await("systemd restarts a hanging agent", soon*2, func() bool {
-		return r.sh("systemctl show usbagent -p NRestarts --value") != before && r.sh("systemctl show usbagent -p ActiveState --value") == "active"
-	})
+	r.up(pid)
 	r.sh("rm -r /run/systemd/system/usbagent.service.d; systemctl daemon-reload; systemctl restart usbagent")
 	r.next("a hang")
 }
