@@ -3,6 +3,7 @@
 package board
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,9 +75,20 @@ func TestBoardFallsBack(t *testing.T) {
 		t.Errorf("the board restarted again: %d starts", n)
 	}
 	r.pull(stick)
+	r.settle()
 	since, plugged := r.ConsoleSize(), r.plug(stick)
 	r.journal(since, "image handed to the installer", later)
 	r.await("a fresh plug tries again", later, func() bool { return r.LED.Blinks(plugged) >= 2 })
+}
+
+// settle waits until what is plugged no longer counts as found at boot.
+func (r *rig) settle() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), reboot)
+	defer cancel()
+	if err := r.awaitUptime(ctx, SettledAfter); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // TestBoardTwoImages leaves a stick with two images in: one installation, one
