@@ -13,7 +13,6 @@ import (
 // TestBoardTrustAfterRotation shows that the rotation is the whole board's:
 // RAUC itself takes the customer's bundle now, and no longer the vendor's.
 func TestBoardTrustAfterRotation(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	pki := r.fw.PKI

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"usbagent/test/need"
 )
 
 // next plugs a stick with a new script, checks that it is mounted where every
@@ -33,7 +31,6 @@ func (r *rig) next(name string) {
 // TestBoardPlugging goes through what hands do to sticks and readers. After
 // each the LED is off, nothing is left mounted, and the next stick works.
 func TestBoardPlugging(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	r.next("nothing")
