@@ -75,6 +75,7 @@ func New(o Options) *Agent {
 // and the LED is left for the caller to switch off. It returns an error only
 // where it could not start.
 func (a *Agent) Run(ctx context.Context) error {
+	a.lookAround()
 	source, err := netlink.Listen(netlink.Options{})
 	if err != nil {
 		return err
@@ -113,7 +114,7 @@ func (a *Agent) start() {
 func (a *Agent) openMounter() error {
 	c := a.Config.Mount
 	m, err := mount.New(mount.Options{
-		Root: c.Root, Fmask: c.Fmask, Dmask: c.Dmask, Filesystems: c.Filesystems, RunDir: a.RunDir,
+		Root: a.mountRoot(), Fmask: c.Fmask, Dmask: c.Dmask, Filesystems: c.Filesystems, RunDir: a.RunDir,
 	})
 	if err != nil {
 		return err

@@ -81,6 +81,11 @@ type Options struct {
 	Scripts  Scripts
 	Images   installer.Backend
 	Machine  Machine
+	// ConfigPath is where Config was looked for, for messages.
+	ConfigPath string
+	// Root, where set, stands in for / where the board's model and what an
+	// earlier set-up left are looked for: benches.
+	Root string
 	// LoopFiles, where set, restricts loop devices to those whose backing file
 	// begins like this: benches and tests share a machine.
 	LoopFiles string

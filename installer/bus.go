@@ -45,6 +45,22 @@ func busAddress(configured string) (address string, chosen bool) {
 	return defaultBus, false
 }
 
+// BusThere says whether there is a system bus to connect to, as far as can be
+// seen without connecting.
+func BusThere() bool {
+	address, _ := busAddress("")
+	for one := range strings.SplitSeq(address, ";") {
+		path, err := socketPath(one)
+		if err != nil || strings.HasPrefix(path, "@") { // not to be seen in the file system
+			return true
+		}
+		if _, err := os.Lstat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // connect opens a connection that ends with ctx. Signals go to handler in the
 // order in which they come. The bus has the given time to let us in. Descriptors are not accepted on it: any local user
 // may send signals, and every descriptor in one would stay open here.

@@ -172,7 +172,7 @@ func assemble(path string, bench benchFlags) (*board, error) {
 	stateDir := stateDirectory(c.State.Dir)
 	b.options = agent.Options{
 		Config: c, Problems: problems, Version: version, BootID: bootID(), Board: agent.ReadBoard(bench.Root), Log: log, AtBoot: bench.BootID != "", Light: b.led,
-		StateDir: stateDir, RunDir: bench.RunDir, RAUCConf: bench.RAUCConf, LoopFiles: bench.LoopFiles,
+		StateDir: stateDir, RunDir: bench.RunDir, RAUCConf: bench.RAUCConf, LoopFiles: bench.LoopFiles, ConfigPath: path, Root: bench.Root,
 		Scripts: scripts, Machine: machine, Images: backend(c.Installer, bench, machine, log),
 	}
 	if bench.BootID != "" {
