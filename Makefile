@@ -19,13 +19,13 @@ BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
 # for another user through sudo, with the environment kept. The tools they use
 # lie partly in sbin.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
-ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD)
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_SOAK)
 TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 # The race detector needs a C compiler.
 RACE     := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross setup test lint demo bench docs clean FORCE
+.PHONY: help build cross setup test lint vuln demo soak bench docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,15 @@ lint: ## gofmt, go vet, staticcheck
 	GOOS=windows $(GO) vet ./cmd/usbagent
 	GOOS=darwin $(GO) vet ./cmd/usbagent
 	$(GO) tool staticcheck ./...
+
+# Not part of lint: its database (vuln.go.dev) is not reachable from every machine.
+vuln: ## known vulnerabilities in what we call (govulncheck; needs the network)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+SOAK ?= 5000
+soak: export USBAGENT_SOAK = $(SOAK)
+soak: ## thousands of sticks on loop devices (SOAK=5000): nothing may leak
+	$(GO) test -count=1 -timeout 24h -v $(TESTEXEC) -run TestManyRounds ./agent
 
 demo: build ## the main job, shown step by step in this terminal (under a minute, needs root)
 	@bash test/setup demo
