@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"usbagent/autorun"
 	"usbagent/installer"
 	"usbagent/ledger"
 )
@@ -35,7 +36,7 @@ func (a *Agent) adoptImage(ctx context.Context) {
 		a.Log.Warn("installation of an earlier run failed", zap.String("file", past.Name), zap.Error(err))
 		a.record(a.Ledger.ImageEnded(past.ID, imageFailed, "", err.Error()))
 	}
-	if err := installer.CleanStaging(a.stagingDir()); err != nil {
+	if err := errors.Join(installer.CleanStaging(a.stagingDir()), autorun.CleanPayload(a.RunDir, a.stagingDir())); err != nil {
 		a.Log.Warn("private copies of an earlier run could not all be removed", zap.Error(err))
 	}
 }

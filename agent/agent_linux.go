@@ -55,9 +55,12 @@ type Agent struct {
 
 // New makes an agent; nothing is touched before Run or Process.
 func New(o Options) *Agent {
+	rules := NewRules(o.Config, o.Version)
+	o.Board.configure(o.Config.Board)
+	rules.Model, rules.Serial = o.Board.model, o.Board.serialNumber(o.Config.Board.SerialCommand)
 	return &Agent{
 		Options: o,
-		rules:   NewRules(o.Config),
+		rules:   rules,
 		store:   keyring.Open(o.Config.Keyring.Path),
 		list:    executedlist.Open(o.Config.Autorun.ExecutedList, o.Config.Autorun.AllowVolatileList),
 		wake:    make(chan struct{}, 1),

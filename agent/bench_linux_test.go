@@ -248,7 +248,8 @@ func (b *bench) wait(what string, holds func() bool) {
 	}
 }
 
-// files are the content of a stick by name.
+// files are the content of a stick by name. "link NAME" is a symbolic link, its
+// content where that leads.
 type files map[string]string
 
 // sign adds the detached signature of name, made by the openssl command.
@@ -271,8 +272,13 @@ func (b *bench) stick(label string, f files, more ...func(root string)) string {
 	root := b.t.TempDir()
 	size := 8
 	for name, content := range f {
+		name, link := strings.CutPrefix(name, "link ")
 		path := filepath.Join(root, name)
 		b.must(os.MkdirAll(filepath.Dir(path), 0o755))
+		if link {
+			b.must(os.Symlink(content, path))
+			continue
+		}
 		b.must(os.WriteFile(path, []byte(content), 0o644))
 		size += len(content)>>20*11/10 + 1
 	}

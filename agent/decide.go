@@ -44,16 +44,21 @@ const (
 // Rules are the settings that decide about a stick. They are the same for the
 // daemon and for the desk.
 type Rules struct {
-	Keyring       keyring.Rules
-	KeyringOff    bool
-	Script        signature.Options
+	Keyring    keyring.Rules
+	KeyringOff bool
+	Script     signature.Options
+	Version    autorun.Version // of this usbagent
+	// Model and Serial tell which board this is, "" where it cannot be known;
+	// nil at a desk where nobody has said for which board it is asked.
+	Model, Serial func() string
 	ScriptOff     bool
 	MaxScriptSize int64 // bytes
 	Image         signature.Options
 }
 
-// NewRules takes the settings out of a validated configuration.
-func NewRules(c config.Config) Rules {
+// NewRules takes the settings out of a validated configuration. A version that
+// is none counts as older than all.
+func NewRules(c config.Config, version string) Rules {
 	options := signature.Options{
 		Purpose:           signature.Purpose(c.Signature.CheckPurpose),
 		AllowPartialChain: c.Signature.AllowPartialChain,
@@ -67,6 +72,7 @@ func NewRules(c config.Config) Rules {
 		MaxScriptSize: c.Autorun.MaxSize,
 		Image:         options,
 	}
+	r.Version, _ = autorun.ParseVersion(version)
 	r.Keyring.Verify.Signers = fingerprints(c.Keyring.Signers)
 	r.Script.Signers = fingerprints(c.Autorun.Signers)
 	return r
@@ -91,8 +97,10 @@ type offer struct {
 	stored  string // name as stored on the stick
 	content *signature.Content
 	p7s     []byte
-	refusal string // reading the pair was refused
-	release func() // gives the memory of content back to the budget
+	refusal string             // reading the pair was refused
+	said    autorun.Directives // of a script, before anybody vouched for it
+	wrong   error              // in them
+	release func()             // gives the memory of content back to the budget
 }
 
 // drop lets go of what was read.
@@ -139,6 +147,9 @@ func take(ctx context.Context, v *volume, step string, limit int64, memory *budg
 			o.refusal += " (autorun.max_size)"
 		}
 		return o
+	}
+	if step == StepAutorun {
+		o.said, o.wrong = autorun.ParseDirectives(data)
 	}
 	o.content = signature.NewContent(name, data)
 	return o
@@ -200,35 +211,4 @@ func count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// decideScript says what is to happen with an offered script (SPEC 2.5).
-// executed is whether its MD5 is in the list of executed scripts. Only where
-// the first result is not nil may it run.
-func (r Rules) decideScript(o *offer, executed bool, installed *signature.Keyring, missing error) (*signature.Verified, ledger.Step) {
-	if r.ScriptOff {
-		return nil, o.result(Skipped, "switched off (autorun.enabled = false)")
-	}
-	if o.refusal != "" {
-		return nil, o.result(Refused, "%s", o.refusal)
-	}
-	if executed {
-		return nil, o.result(Skipped, "already executed (its MD5 %x is in the list)", o.content.MD5())
-	}
-	if missing != nil {
-		return nil, o.result(Refused, "the installed keyring cannot be used: %v", missing)
-	}
-	verified, err := signature.Verify(installed, o.content, o.p7s, r.Script)
-	if err != nil {
-		return nil, o.result(Refused, "%v", err)
-	}
-	if err := autorun.CheckScript(verified.Bytes()); err != nil {
-		return nil, o.result(Refused, "%v", err)
-	}
-	// Whatever stands above its certificates: what may be installed as a keyring
-	// has no line that is meant for a shell.
-	if _, err := keyring.Check(verified.Bytes(), keyring.Rules{}); err == nil {
-		return nil, o.result(Refused, "it is no script but a keyring")
-	}
-	return verified, o.result(Done, "signed by %s", Show(verified.Signer().Subject))
 }

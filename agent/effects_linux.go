@@ -5,15 +5,10 @@ package agent
 import (
 	"context"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
 
-	"usbagent/autorun"
-	"usbagent/executedlist"
 	"usbagent/ledger"
 	"usbagent/signature"
 )
@@ -180,151 +175,6 @@ func (a *Agent) accepted(s *stick, v *signature.Verified) {
 	sum := v.SHA256()
 	s.log.Info("signature is good", zap.String("file", v.Name()), zap.String("signer", Show(v.Signer().Subject)),
 		zap.Stringer("fingerprint", v.Signer().Fingerprint), zap.String("sha256", hex.EncodeToString(sum[:])))
-}
-
-// scriptStep runs an offered script unless it ran before (SPEC 2.5).
-func (a *Agent) scriptStep(ctx context.Context, s *stick, o *offer) {
-	var executed bool
-	if o.content != nil {
-		var err error
-		if executed, err = a.list.Contains(o.content.MD5()); err != nil {
-			a.report(s, o.result(Refused, "whether it ran before cannot be known: %v", err), CodeScript)
-			return
-		}
-	}
-	if executed && !a.rules.ScriptOff {
-		if step, code, ok := a.before(s, o); ok {
-			a.report(s, step, code)
-			return
-		}
-	}
-	installed, missing := a.store.Installed()
-	verified, step := a.rules.decideScript(o, executed, installed, missing)
-	if verified == nil {
-		a.report(s, step, failure(step, CodeScript))
-		return
-	}
-	a.accepted(s, verified)
-	if s.atBoot && !a.bootFinished(ctx, s, "the script starts") {
-		return
-	}
-	step, code := a.execute(ctx, s, o, verified)
-	a.report(s, step, code)
-}
-
-// note makes the start of a script durable before it happens: first in the
-// history, so that a start whose end nobody saw is known as one, then in the
-// list, without which it is not started.
-func (a *Agent) note(s *stick, o *offer, v *signature.Verified) (id string, err error) {
-	id = scriptID(s, v)
-	md5, sha256 := v.MD5(), v.SHA256()
-	a.record(a.Ledger.ScriptStarted(ledger.Script{
-		ID: id, MD5: hex.EncodeToString(md5[:]), SHA256: hex.EncodeToString(sha256[:]),
-		Stick: s.describe(), Device: o.volume.device, BootID: a.BootID, DiskSeq: s.disk.DiskSeq, Started: time.Now(),
-	}))
-	err = a.list.Append(md5)
-	if err == nil {
-		return id, nil
-	}
-	a.record(a.Ledger.ScriptEnded(id, 0, neverStarted))
-	if errors.Is(err, executedlist.ErrVolatile) {
-		err = fmt.Errorf("%w (autorun.allow_volatile_list = true would allow it)", err)
-	}
-	return "", fmt.Errorf("not run, since it could not be noted as executed: %w", err)
-}
-
-// neverStarted stands in the history for a script that was not started after all.
-const neverStarted = "never started"
-
-// before tells the fate of a script that is in the list of executed ones,
-// where it was not a good end: its end was never recorded, or it ended during
-// this very insertion while no agent was there to say so.
-func (a *Agent) before(s *stick, o *offer) (ledger.Step, int, bool) {
-	sum := o.content.MD5()
-	if a.Ledger == nil {
-		return ledger.Step{}, 0, false
-	}
-	record, ok := a.Ledger.ScriptByMD5(hex.EncodeToString(sum[:]))
-	switch {
-	case !ok:
-		return ledger.Step{}, 0, false
-	case !record.Finished:
-		return o.result(Failed, "started earlier (%s), end not recorded; it is not run again",
-			record.Started.UTC().Format(time.RFC3339)), CodeStatus, true
-	case record.BootID == a.BootID && record.DiskSeq == s.disk.DiskSeq && s.disk.DiskSeq != 0 && record.Signal != neverStarted:
-		exit := autorun.Exit{Status: record.Status, Signal: record.Signal}
-		step, code := ended(o, exit)
-		return step, code, true
-	}
-	return ledger.Step{}, 0, false
-}
-
-// execute starts the script and waits for its end.
-func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *signature.Verified) (ledger.Step, int) {
-	id, err := a.note(s, o, v)
-	if err != nil {
-		return o.result(Refused, "%v", err), CodeScript
-	}
-	a.occupy(s, "the script of "+s.describe())
-	a.mark(s)
-	defer a.mark(nil)
-	root, _ := o.volume.directory.(handle)
-	// It is in the list now: a stopping agent must still start it.
-	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), StartTimeout)
-	defer cancel()
-	run, err := a.Scripts.Start(start, autorun.Request{
-		ID: id, Script: v, Name: o.stored, Target: o.volume.target, Root: root.dir,
-		Timeout: a.Config.Autorun.Timeout,
-	})
-	if err != nil {
-		return o.result(Failed, "not started: %v", err), CodeScript
-	}
-	a.scripted = true
-	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id))
-	o.drop() // the runner has its own copy
-	debug.FreeOSMemory()
-	exit, err := run.Wait(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			a.leave(s)
-			return o.result(Done, "still running while the agent stops; it goes on to its end"), 0
-		}
-		return o.result(Failed, "how it ended is unknown: %v", err), CodeStatus
-	}
-	a.ended(id, exit)
-	a.keepOutput(ctx, s, o, run)
-	if err := run.Release(); err != nil {
-		s.log.Warn("script's unit could not be cleaned up", zap.Error(err))
-	}
-	return ended(o, exit)
-}
-
-// ended records the end of a script, unless how it ended is unknown.
-func (a *Agent) ended(id string, exit autorun.Exit) {
-	if !exit.Unknown {
-		a.record(a.Ledger.ScriptEnded(id, exit.Status, exit.Signal))
-	}
-}
-
-// ended says how a script ended.
-func ended(o *offer, exit autorun.Exit) (ledger.Step, int) {
-	switch {
-	case exit.Unknown:
-		return o.result(Failed, "how it ended is unknown"), CodeStatus
-	case exit.TimedOut:
-		return o.result(Failed, "ended by the time limit (autorun.timeout)"), CodeStatus
-	case exit.Signal != "":
-		return o.result(Failed, "ended by signal %s", exit.Signal), CodeStatus
-	case exit.Status != 0:
-		return o.result(Failed, "ended with exit status %d", exit.Status), CodeStatus
-	}
-	return o.result(Done, "ended with exit status 0"), 0
-}
-
-// scriptID names one execution, uniquely within a boot.
-func scriptID(s *stick, v *signature.Verified) string {
-	sum := v.MD5()
-	return fmt.Sprintf("%x-%d-%d", sum[:6], s.disk.DiskSeq, time.Now().UnixNano())
 }
 
 // bootFinished waits, for a stick that was there at boot, until the boot has

@@ -56,7 +56,7 @@ func Inspect(ctx context.Context, dir string, o InspectOptions) (Inspection, err
 		in.add(step, failure(step, CodeKeyring))
 	}
 	if offer := take(ctx, v, StepAutorun, o.Rules.MaxScriptSize, nil); offer != nil {
-		in.add(o.script(offer, installed, missing))
+		in.add(o.script(ctx, offer, installed, missing))
 	}
 	o.images(ctx, v, &in, installed, missing)
 	return in, ctx.Err()
@@ -69,7 +69,7 @@ func (in *Inspection) add(step ledger.Step, code int) {
 	}
 }
 
-func (o InspectOptions) script(offer *offer, installed *signature.Keyring, missing error) (ledger.Step, int) {
+func (o InspectOptions) script(ctx context.Context, offer *offer, installed *signature.Keyring, missing error) (ledger.Step, int) {
 	executed := false
 	if o.Executed != nil && offer.content != nil {
 		var err error
@@ -77,7 +77,12 @@ func (o InspectOptions) script(offer *offer, installed *signature.Keyring, missi
 			return offer.result(Refused, "whether it ran before cannot be known: %v", err), CodeScript
 		}
 	}
-	_, step := o.Rules.decideScript(offer, executed, installed, missing)
+	script, step := o.Rules.decideScript(offer, executed, installed, missing)
+	if script != nil {
+		if err := o.payload(ctx, offer.volume, script.said.Files); err != nil {
+			step = offer.result(Refused, "%v", err)
+		}
+	}
 	return step, failure(step, CodeScript)
 }
 

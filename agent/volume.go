@@ -34,8 +34,9 @@ type directory interface {
 	// names calls add with each name, in no particular order.
 	names(add func(string) error) error
 	// open opens a regular file for reading without ever blocking on it;
-	// anything else is an error that says what it is.
-	open(name string) (*os.File, error)
+	// anything else is an error that says what it is. The path has slashes; no
+	// part of it may be a link.
+	open(path string) (*os.File, error)
 	Close() error
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +87,7 @@ func (h handle) create(name string, flags, mode uint64) (*os.File, error) {
 	fd, err := openat2(int(h.dir.Fd()), name, &how)
 	switch {
 	case errors.Is(err, unix.ELOOP):
-		return nil, errors.New("it is a symbolic link, only regular files count")
+		return nil, errors.New("it is a symbolic link or lies behind one, only regular files count")
 	case errors.Is(err, unix.EXDEV):
 		return nil, errors.New("something else is mounted over it")
 	case err != nil:
@@ -95,8 +96,8 @@ func (h handle) create(name string, flags, mode uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// openat2 falls back, where the kernel lacks it, on openat(2): our names have
-// no slash, so O_NOFOLLOW and the device number checked by regular do the same.
+// openat2 falls back, where the kernel lacks it, on openat(2): for one part of
+// the path after the other O_NOFOLLOW and a look at the device do the same.
 func openat2(dir int, name string, how *unix.OpenHow) (int, error) {
 	for {
 		fd, err := unix.Openat2(dir, name, how)
@@ -104,10 +105,23 @@ func openat2(dir int, name string, how *unix.OpenHow) (int, error) {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
-			return openatSameDevice(dir, name, how)
+			return openatParts(dir, name, how)
 		}
 		return fd, err
 	}
+}
+
+func openatParts(dir int, path string, how *unix.OpenHow) (int, error) {
+	part, rest, more := strings.Cut(path, "/")
+	if !more {
+		return openatSameDevice(dir, part, how)
+	}
+	fd, err := openatSameDevice(dir, part, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	return openatParts(fd, rest, how)
 }
 
 func openatSameDevice(dir int, name string, how *unix.OpenHow) (int, error) {

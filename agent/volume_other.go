@@ -32,6 +32,16 @@ func (r root) names(add func(string) error) error {
 }
 
 func (r root) open(name string) (*os.File, error) {
+	for i, c := range name { // the folders on the way
+		if c != '/' {
+			continue
+		}
+		if folder, err := r.Lstat(name[:i]); err != nil {
+			return nil, err
+		} else if folder.Mode()&fs.ModeSymlink != 0 {
+			return nil, errors.New("it is a symbolic link or lies behind one, only regular files count")
+		}
+	}
 	before, err := r.Lstat(name)
 	if err != nil {
 		return nil, err

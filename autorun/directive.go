@@ -5,6 +5,7 @@ package autorun
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,6 +53,17 @@ type File struct {
 	Size   int64
 	SHA256 [sha256.Size]byte
 	Line   int // from 1
+}
+
+// ErrNotVouched is wrapped by Check's error.
+var ErrNotVouched = errors.New("its content is not what was signed")
+
+// Check returns nil when sum is what the script vouches for.
+func (f File) Check(sum [sha256.Size]byte) error {
+	if sum != f.SHA256 {
+		return fmt.Errorf("%w (SHA-256 %x)", ErrNotVouched, sum)
+	}
+	return nil
 }
 
 // Target is the boards that a script is for: those whose model fits one of

@@ -34,15 +34,14 @@ const (
 	payloadPrefix = "payload-" // of names that exist while a copy is bound
 )
 
-// ErrNotVouched is wrapped by Add's error when the file is not what the script
-// vouches for.
-var ErrNotVouched = errors.New("its content is not what was signed")
-
 // Payload is the verified private copies of the files that a script vouches
 // for. Where the file system can do it they have no name, so that nothing is
 // left of them when this process dies or the power fails; what is bound over
 // the stick lives as long as it is bound.
 type Payload struct {
+	// Progress is told how far the copying of each file is; may be nil.
+	Progress func(done, size int64)
+
 	memory, disk string
 	inMemory     []bool // by index of the script's files
 	copies       []*privateCopy
@@ -88,7 +87,8 @@ func NewPayload(runDir, stagingDir string, files []File) (*Payload, error) {
 }
 
 // Add copies the next of the files that NewPayload was told of from source,
-// reading it once, and compares it with what the script says. executable is
+// reading it once, and compares it with what the script says: ErrNotVouched,
+// [staging.ErrChanged] and [staging.ErrStalled] are told apart. executable is
 // whether the copy may be executed.
 func (p *Payload) Add(ctx context.Context, f File, source io.Reader, executable bool) error {
 	dir := p.disk
@@ -103,11 +103,11 @@ func (p *Payload) Add(ctx context.Context, f File, source io.Reader, executable 
 	p.copies = append(p.copies, c) // Close removes what became of it
 	defer w.Close()
 	hash := sha256.New()
-	if err := (staging.Job{Source: source, Size: f.Size}).Copy(ctx, io.MultiWriter(w, hash)); err != nil {
+	if err := (staging.Job{Source: source, Size: f.Size, Progress: p.Progress}).Copy(ctx, io.MultiWriter(w, hash)); err != nil {
 		return err
 	}
-	if [sha256.Size]byte(hash.Sum(nil)) != f.SHA256 {
-		return fmt.Errorf("%w (SHA-256 %x)", ErrNotVouched, hash.Sum(nil))
+	if err := f.Check([sha256.Size]byte(hash.Sum(nil))); err != nil {
+		return err
 	}
 	return c.finish(w, executable)
 }

@@ -77,6 +77,7 @@ type Config struct {
 	Signature Signature
 	Keyring   Keyring
 	Autorun   Autorun
+	Board     Board
 	Installer Installer
 	LED       LED
 	State     State
@@ -121,6 +122,13 @@ type Autorun struct {
 	MaxSize           int64         // bytes
 	Timeout           time.Duration // 0: no limit
 	Signers           []string      // as Keyring.Signers
+}
+
+// Board says which board this is, for scripts that are meant for some only.
+type Board struct {
+	Model         string   // "": the device tree's
+	Serial        string   // "": the device tree's, else what SerialCommand prints
+	SerialCommand []string // program and arguments; empty: none
 }
 
 // Installer is about *.image files.

@@ -19,6 +19,7 @@ func TestDefault(t *testing.T) {
 		Signature: Signature{CheckPurpose: "smimesign"},
 		Keyring:   Keyring{Enabled: true, Path: "/etc/rauc/keyring.pem", RequireAnchor: true, Signers: []string{}},
 		Autorun:   Autorun{Enabled: true, ExecutedList: "/var/cache/usb-autorun/executed.list", MaxSize: 64 << 20, Signers: []string{}},
+		Board:     Board{SerialCommand: []string{"fw_printenv", "-n", "serial#"}},
 		Installer: Installer{Backend: "rauc", Command: []string{}, Direct: "auto", Reboot: true},
 		LED:       LED{Backend: "auto", ErrorCodes: true},
 		State:     State{Dir: "/srv/usbagent"},
@@ -83,6 +84,10 @@ allow_volatile_list = true
 max_size = "1 GB"
 timeout = "1h30m"
 signers = ["` + pin + `"]
+[board]
+model = "Other board"
+serial = "A 1"
+serial_command = ["cat", "/etc/serial"]
 [installer]
 backend = "command"
 command = ["cp", "{image}", "/dev/null"]
@@ -111,6 +116,7 @@ level = "debug"
 		Signature: Signature{"codesign", true, true},
 		Keyring:   Keyring{false, "/etc/k.pem", false, []string{strings.Repeat("ab", 32)}},
 		Autorun:   Autorun{false, "/srv/list", true, 100e6, 90 * time.Minute, []string{strings.Repeat("ab", 32)}},
+		Board:     Board{"Other board", "A 1", []string{"cat", "/etc/serial"}},
 		Installer: Installer{"command", []string{"cp", "{image}", "/dev/null"}, "never", false},
 		LED:       LED{"gpiochip", "yellow:programming", "/dev/gpiochip2", 15, 16, false},
 		State:     State{"/srv/x"},

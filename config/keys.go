@@ -135,6 +135,13 @@ var keys = []key{
 	narrowed(field("autorun.signers", `[]`, autorunSigners, listOf(0, fingerprint), showList,
 		"As keyring.signers, for scripts."), autorunSigners, fingerprint, []string{NoSigner}),
 
+	field("board.model", `""`, func(c *Config) *string { return &c.Board.Model }, text, showString,
+		"Model of this board, for scripts that are meant for some; empty: the device tree's."),
+	field("board.serial", `""`, func(c *Config) *string { return &c.Board.Serial }, text, showString,
+		"Its serial number; empty: the device tree's, else what board.serial_command prints."),
+	listed(field("board.serial_command", `["fw_printenv", "-n", "serial#"]`, func(c *Config) *[]string { return &c.Board.SerialCommand }, listOf(0, argument), showList,
+		"Program and arguments that print the serial number (here: U-Boot's environment); []: none.")),
+
 	field("installer.backend", `"rauc"`, func(c *Config) *string { return &c.Installer.Backend }, oneOf("rauc", "command", "none"), showString,
 		"Who installs images: rauc, command or none."),
 	listed(field("installer.command", `[]`, installerCommand, listOf(0, argument), showList,

@@ -251,6 +251,19 @@ func (l *Ledger) ScriptByMD5(md5 string) (Script, bool) {
 	return newest(l, &l.scripts, func(s Script) bool { return s.MD5 == md5 })
 }
 
+// ScriptOf is the newest start in this boot of the script with this MD5 (hex)
+// from one file system of one insertion. As for Seen, without a DISKSEQ there
+// is none.
+func (l *Ledger) ScriptOf(md5 string, diskSeq uint64, device string) (Script, bool) {
+	if diskSeq == 0 {
+		return Script{}, false
+	}
+	md5 = strings.ToLower(md5)
+	return newest(l, &l.scripts, func(s Script) bool {
+		return s.MD5 == md5 && s.BootID == l.bootID && s.DiskSeq == diskSeq && s.Device == device
+	})
+}
+
 // Unfinished lists the scripts whose end was not stored, oldest first, of
 // this and of earlier boots.
 func (l *Ledger) Unfinished() []Script {

@@ -132,7 +132,7 @@ func (c *CheckCmd) board(r *report) (o agent.InspectOptions, err error) {
 		}
 		o.Executed = executedlist.Open(c.ExecutedList, true).Contains
 	}
-	o.Rules, o.Compatible, o.Fold = agent.NewRules(settings), c.Compatible, agent.Folds(c.Dir)
+	o.Rules, o.Compatible, o.Fold = agent.NewRules(settings, version), c.Compatible, agent.Folds(c.Dir)
 	r.Keyring = c.Keyring
 	o.Keyring, err = readFile(c.Keyring, signature.MaxKeyringSize)
 	if errors.Is(err, fs.ErrNotExist) {
