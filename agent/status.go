@@ -4,6 +4,7 @@ package agent
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,12 +76,7 @@ func (st Status) write(path string) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	tmp := filepath.Join(filepath.Dir(path), ".status.json.new")
-	// The directory is the agent's own; a leftover of a crash is written over.
-	err = os.WriteFile(tmp, append(data, '\n'), 0o644)
-	if err == nil {
-		err = os.Chmod(tmp, 0o644) // whatever the umask
-	}
-	if err != nil {
+	if err := writeNew(tmp, append(data, '\n')); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := os.Rename(tmp, path); err != nil {
@@ -88,4 +84,19 @@ func (st Status) write(path string) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// writeNew writes a file that everybody may read. What lies there, a leftover
+// of a crash or somebody's link, is removed, never written through.
+func writeNew(path string, data []byte) error {
+	os.Remove(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644) // whatever the umask
+	}
+	return errors.Join(err, f.Close())
 }
