@@ -47,6 +47,7 @@ type Agent struct {
 	hung      int       // devices abandoned and not yet returned
 	progress  *Progress // of an installation
 	rebooting bool
+	left      bool   // Run has ended
 	outcome   string // ID of the image whose fate was learned in this boot
 
 	detaching sync.WaitGroup
@@ -100,7 +101,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	close(a.done)
 	cancel()
 	a.stop(&workers)
+	a.takeLeave()
 	return nil
+}
+
+// takeLeave says in status.json that the agent runs no longer.
+func (a *Agent) takeLeave() {
+	a.mu.Lock()
+	a.left = true
+	a.mu.Unlock()
+	if err := a.status.flush(); err != nil {
+		a.Log.Error("status cannot be shown", zap.Error(err))
+	}
 }
 
 // start mends what an earlier tool or run left and tells the world.

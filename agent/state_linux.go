@@ -100,7 +100,7 @@ func (a *Agent) snapshot() Status {
 	past := a.Ledger.Sticks()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	st := Status{State: "idle", Version: a.Version, Running: true, Busy: a.busy}
+	st := Status{State: "idle", Version: a.Version, Running: !a.left, Busy: a.busy}
 	for _, p := range a.Problems {
 		st.ConfigError += p.String() + "\n"
 	}

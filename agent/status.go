@@ -21,7 +21,9 @@ type Status struct {
 	State       string        `json:"state"` // idle, processing, installing, failed
 	Version     string        `json:"version"`
 	PID         int           `json:"pid,omitempty"`
-	Running     bool          `json:"running"` // false once the agent has ended properly
+	Born        uint64        `json:"pid_started,omitempty"` // clock ticks from the kernel's start to the process's
+	BootID      string        `json:"boot_id,omitempty"`     // the kernel's
+	Running     bool          `json:"running"`               // false once the agent has ended properly
 	Busy        string        `json:"busy,omitempty"`
 	ConfigError string        `json:"config_error,omitempty"` // one mistake a line
 	Progress    *Progress     `json:"progress,omitempty"`     // of an installation
@@ -68,6 +70,7 @@ func ReadStatus(path string) (Status, error) {
 // volatile file system and says nothing after a restart.
 func (st Status) write(path string) error {
 	st.PID, st.Updated = os.Getpid(), time.Now()
+	st.Born, st.BootID = birth(st.PID), kernelBootID()
 	if st.Sticks == nil {
 		st.Sticks = []StickStatus{}
 	}

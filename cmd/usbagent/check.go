@@ -157,15 +157,6 @@ func showProgress() func(file string, done, size int64) {
 
 func clearLine() { fmt.Fprintf(os.Stderr, "\r%79s\r", "") }
 
-// meanings are the LED's codes in words.
-var meanings = map[int]string{
-	agent.CodeUnreadable: "the stick cannot be read",
-	agent.CodeKeyring:    "keyring refused",
-	agent.CodeScript:     "script refused",
-	agent.CodeStatus:     "script failed",
-	agent.CodeImage:      "image not installed",
-}
-
 func (r report) human() string {
 	var b strings.Builder
 	b.WriteString("What a board would do with " + word(r.Path))
@@ -197,5 +188,5 @@ func (r report) summary() string {
 	if r.OK {
 		return paint(green, "No step would be refused.")
 	}
-	return paint(red, fmt.Sprintf("The LED would flash %d times, again and again: %s.", r.Code, meanings[r.Code]))
+	return paint(red, fmt.Sprintf("The LED would flash %d times, again and again: %s.", r.Code, agent.Meaning(r.Code)))
 }

@@ -13,11 +13,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// maxStatusSize bounds status.json in bytes: 50 sticks with some hundred
-// steps each stay far below.
-const maxStatusSize = 16 << 20
+	"usbagent/agent"
+	"usbagent/ledger"
+)
 
 // StatusCmd is "usbagent status".
 type StatusCmd struct {
@@ -37,127 +36,126 @@ func (c *StatusCmd) command() *cobra.Command {
 	return cmd
 }
 
-// agentStatus is what is shown of status.json.
-type agentStatus struct {
-	State        string        `json:"state"`
-	Version      string        `json:"version"`
-	ConfigErrors oneOrMore     `json:"config_error"`
-	Progress     *progress     `json:"progress"`
-	Sticks       []stickStatus `json:"sticks"`
-}
-
-type progress struct {
-	Percent int    `json:"percent"`
-	Message string `json:"message"`
-}
-
-type stickStatus struct {
-	Device     string       `json:"device"`
-	Label      string       `json:"label"`
-	Filesystem string       `json:"filesystem"`
-	Mountpoint string       `json:"mountpoint"`
-	Started    time.Time    `json:"started"`
-	Finished   time.Time    `json:"finished"`
-	Waiting    string       `json:"waiting"`
-	Steps      []stepStatus `json:"steps"`
-}
-
-type stepStatus struct {
-	Step   string `json:"step"`
-	Device string `json:"device"`
-	File   string `json:"file"`
-	Result string `json:"result"`
-	Reason string `json:"reason"`
-}
-
-// oneOrMore reads a string or a list of strings.
-type oneOrMore []string
-
-func (o *oneOrMore) UnmarshalJSON(text []byte) error {
-	var one string
-	if json.Unmarshal(text, &one) == nil {
-		*o = strings.Split(one, "\n")
-		if one == "" {
-			*o = nil
-		}
-		return nil
-	}
-	return json.Unmarshal(text, (*[]string)(o))
-}
-
-// Run reads and shows status.json. That there is none is a "no".
+// Run reads and shows status.json. That no agent runs is a "no".
 func (c *StatusCmd) Run() error {
-	text, err := readStatus(c.Path)
-	if err != nil {
+	now, err := c.look()
+	if err == nil {
+		err = c.show(now)
+	}
+	if !c.Follow || err != nil && !errors.As(err, new(no)) {
 		return err
 	}
-	if err := c.show(text); err != nil || !c.Follow {
-		return err
+	for {
+		if err != nil && !c.JSON {
+			fmt.Println(plain(err.Error()))
+		}
+		if now, err = c.next(now); err != nil {
+			return err
+		}
+		if err = c.show(now); err != nil && !errors.As(err, new(no)) {
+			return err
+		}
 	}
-	return c.follow(text)
 }
 
-// follow shows every new content of the file. It looks at the file four times
-// a second: the file is replaced as a whole, so there is none to wait on.
-func (c *StatusCmd) follow(shown []byte) error {
+// sight is what there is to see of the agent.
+type sight struct {
+	text  string // of status.json, "" where there is none
+	alive bool
+}
+
+func (c *StatusCmd) look() (sight, error) {
+	text, err := readStatus(c.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return sight{}, nil
+	}
+	if err != nil {
+		return sight{}, err
+	}
+	var s agent.Status
+	return sight{string(text), json.Unmarshal(text, &s) == nil && s.Alive()}, nil
+}
+
+// next returns what there is to see when that is no longer what was seen. It
+// looks four times a second: the file is replaced as a whole, so there is none
+// to wait on.
+func (c *StatusCmd) next(seen sight) (sight, error) {
 	for {
 		time.Sleep(250 * time.Millisecond)
-		text, err := readStatus(c.Path)
-		if err != nil {
-			return err
+		now, err := c.look()
+		if err != nil || now != seen {
+			return now, err
 		}
-		if string(text) == string(shown) {
-			continue
-		}
-		if !c.JSON {
-			fmt.Println()
-		}
-		if err := c.show(text); err != nil {
-			return err
-		}
-		shown = text
 	}
 }
 
-func (c *StatusCmd) show(text []byte) error {
-	var s agentStatus
-	if err := json.Unmarshal(text, &s); err != nil {
-		return fmt.Errorf("%s is damaged: %w", c.Path, err)
+// show prints one state. On a terminal that is followed it takes the place of
+// the one before.
+func (c *StatusCmd) show(now sight) error {
+	if now.text == "" {
+		return no{fmt.Errorf("the agent is not running: there is no %s (systemctl status usbagent tells more)", c.Path)}
 	}
+	var s agent.Status
+	if err := json.Unmarshal([]byte(now.text), &s); err != nil {
+		return fmt.Errorf("%s is damaged: %w; it is written anew when the agent is restarted", c.Path, err)
+	}
+	dead := agentGone(s)
 	if c.JSON {
-		_, err := os.Stdout.Write(text)
-		return err
+		if s.Running && dead != nil {
+			s.Running = false
+			return errors.Join(dead, printJSON(s))
+		}
+		_, err := os.Stdout.WriteString(now.text)
+		return errors.Join(err, dead)
 	}
-	fmt.Print(s.human(c.Last))
-	return nil
+	switch {
+	case c.Follow && colourful:
+		fmt.Print("\x1b[H\x1b[2J")
+	case c.Follow:
+		fmt.Println()
+	}
+	fmt.Print(human(s, dead, c.Last))
+	return dead
+}
+
+// agentGone is nil where the agent that wrote s runs.
+func agentGone(s agent.Status) error {
+	switch {
+	case s.Alive():
+		return nil
+	case s.Running:
+		return no{fmt.Errorf("the agent is not running: process %d has died; journalctl -u usbagent tells why", s.PID)}
+	}
+	return no{errors.New("the agent is not running: it was stopped")}
 }
 
 // readStatus reads the file of a running agent.
 func readStatus(path string) ([]byte, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, no{fmt.Errorf("the agent is not running: there is no %s", path)}
-	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxStatusSize+1))
+	text, err := io.ReadAll(io.LimitReader(f, agent.MaxStatusSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxStatusSize {
-		return nil, fmt.Errorf("%s is larger than %d bytes: no agent wrote that", path, maxStatusSize)
+	if len(text) > agent.MaxStatusSize {
+		return nil, fmt.Errorf("%s is larger than %d bytes: no agent wrote that", path, agent.MaxStatusSize)
 	}
 	return text, nil
 }
 
 // human writes the status with the last sticks, all of them where last is 0.
-func (s agentStatus) human(last int) string {
+func human(s agent.Status, dead error, last int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "usbagent %s: %s\n", word(s.Version), s.stateText())
-	for _, problem := range s.ConfigErrors {
-		fmt.Fprintf(&b, "configuration: %s\n", word(problem))
+	state := stateText(s)
+	if dead != nil {
+		state = paint(red, "not running")
+	}
+	fmt.Fprintf(&b, "usbagent %s: %s\n", word(s.Version), state)
+	for problem := range strings.Lines(s.ConfigError) {
+		fmt.Fprintf(&b, "configuration: %s\n", word(strings.TrimSuffix(problem, "\n")))
 	}
 	sticks := s.Sticks
 	if last > 0 && len(sticks) > last {
@@ -168,33 +166,40 @@ func (s agentStatus) human(last int) string {
 		b.WriteString("No stick has been seen.\n")
 	}
 	for _, stick := range sticks {
-		stick.human(&b)
+		writeStick(&b, stick)
 	}
 	return b.String()
 }
 
-func (s agentStatus) stateText() string {
+func stateText(s agent.Status) string {
 	text := paint(stateColour(s.State), word(s.State))
-	if s.Progress == nil {
-		return text
+	switch {
+	case s.Progress != nil:
+		return text + " " + progressBar(s.Progress.Percent) + " " + word(s.Progress.Message)
+	case s.Busy != "":
+		return text + ", at work: " + word(s.Busy)
 	}
-	percent := max(0, min(100, s.Progress.Percent))
-	const width = 30
-	full := percent * width / 100
-	return fmt.Sprintf("%s [%s%s] %d%% %s", text,
-		strings.Repeat("#", full), strings.Repeat(".", width-full), percent, word(s.Progress.Message))
+	return text
 }
 
-func (s stickStatus) human(b *strings.Builder) {
+// progressBar is as wide as fits beside the rest of the line.
+func progressBar(percent int) string {
+	percent = max(0, min(100, percent))
+	const width = 30
+	full := percent * width / 100
+	return fmt.Sprintf("[%s%s] %d%%", strings.Repeat("#", full), strings.Repeat(".", width-full), percent)
+}
+
+func writeStick(b *strings.Builder, s agent.StickStatus) {
 	fmt.Fprintf(b, "\n%s", word(s.Device))
 	for _, part := range []string{labelled(s.Label), word(s.Filesystem), word(s.Mountpoint)} {
 		if part != "" {
 			b.WriteString("  " + part)
 		}
 	}
-	b.WriteString("  " + s.times() + "\n")
+	b.WriteString("  " + times(s.Stick) + "\n")
 	if s.Waiting != "" {
-		fmt.Fprintf(b, "  waits for %s\n", word(s.Waiting))
+		fmt.Fprintf(b, "  %s\n", word(s.Waiting))
 	}
 	rows := make([][]string, len(s.Steps))
 	for i, step := range s.Steps {
@@ -205,6 +210,9 @@ func (s stickStatus) human(b *strings.Builder) {
 		rows[i] = []string{word(step.Step), word(subject), word(step.Result), word(step.Reason)}
 	}
 	writeTable(b, rows, 2, resultColour)
+	if s.Code != 0 {
+		fmt.Fprintf(b, "  %s\n", paint(red, fmt.Sprintf("LED code %d: %s", s.Code, agent.Meaning(s.Code))))
+	}
 }
 
 func labelled(label string) string {
@@ -215,7 +223,7 @@ func labelled(label string) string {
 }
 
 // times tells when, by the board's clock, which may well be wrong.
-func (s stickStatus) times() string {
+func times(s ledger.Stick) string {
 	at := s.Started.Local().Format(time.DateTime)
 	if s.Finished.IsZero() {
 		return at + ", not finished"
