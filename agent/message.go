@@ -51,6 +51,8 @@ var Messages = []Message{
 	// Scripts
 	{"bde707725b6f847cdaf623410c06b535", "script started",
 		"The verified autorun.sh runs; its output has the identifier usb-autorun"},
+	{"25d000c1e341107c7db10dc72e8d4842", "file of the script is copied",
+		"A file that the script asks for by its directives, verified like the script itself"},
 	{"630ee3d8e92f86905b88ea152d372053", "script of an earlier run taken over",
 		"A script that outlived the agent is waited for"},
 	{"7983156cf5234dacbe886912189cd395", "script of an earlier run ended",
