@@ -30,6 +30,7 @@ type InspectOptions struct {
 type Inspection struct {
 	Steps []ledger.Step // in the order the board would take them
 	Code  int           // the LED's failure code, 0 for none
+	Said  []string      // what the script says about itself, in words
 }
 
 // Inspect tells what a board would do with the stick whose root directory is
@@ -56,6 +57,7 @@ func Inspect(ctx context.Context, dir string, o InspectOptions) (Inspection, err
 		in.add(step, failure(step, CodeKeyring))
 	}
 	if offer := take(ctx, v, StepAutorun, o.Rules.MaxScriptSize, nil); offer != nil {
+		in.Said = offer.said.Sentences()
 		in.add(o.script(ctx, offer, installed, missing))
 	}
 	o.images(ctx, v, &in, installed, missing)

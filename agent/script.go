@@ -136,13 +136,52 @@ func (o InspectOptions) payload(ctx context.Context, v *volume, files []autorun.
 }
 
 func (o InspectOptions) compare(ctx context.Context, f autorun.File, file *os.File) error {
+	sum, err := o.sum(ctx, f, file)
+	if err != nil {
+		return err
+	}
+	return f.Check(sum)
+}
+
+// sum reads as many bytes as f has.
+func (o InspectOptions) sum(ctx context.Context, f autorun.File, file *os.File) (sum [sha256.Size]byte, err error) {
 	r := &counter{ctx: ctx, r: io.LimitReader(file, f.Size), size: f.Size}
 	if o.Progress != nil {
 		r.tell = func(done int64) { o.Progress(f.Path, done, f.Size) }
 	}
 	hash := sha256.New()
-	if _, err := io.Copy(hash, r); err != nil {
-		return err
+	if n, err := io.Copy(hash, r); err != nil {
+		return sum, err
+	} else if n < f.Size {
+		return sum, fmt.Errorf("it ends after %d bytes", n)
 	}
-	return f.Check([sha256.Size]byte(hash.Sum(nil)))
+	return [sha256.Size]byte(hash.Sum(nil)), nil
+}
+
+// Vouch returns what a script in the directory dir can say of the file at path,
+// which has slashes and no part that is a link. progress may be nil.
+func Vouch(ctx context.Context, dir, path string, progress func(file string, done, size int64)) (autorun.File, error) {
+	f := autorun.File{Path: path}
+	if err := autorun.CheckPath(path); err != nil {
+		return f, err
+	}
+	d, err := openDirectory(dir)
+	if err != nil {
+		return f, err
+	}
+	defer d.Close()
+	v := &volume{directory: d}
+	file, size, err := v.openSized(ctx, path)
+	if err != nil {
+		return f, fmt.Errorf("%s: %w", Show(path), plain(err))
+	}
+	defer file.Close()
+	if f.Size = size; size > autorun.MaxFileSize {
+		return f, fmt.Errorf("%s: it has %s, the limit is %s", Show(path), Bytes(size), Bytes(autorun.MaxFileSize))
+	}
+	f.SHA256, err = InspectOptions{Progress: progress}.sum(ctx, f, file)
+	if err != nil {
+		return f, fmt.Errorf("%s: %w", Show(path), plain(err))
+	}
+	return f, nil
 }

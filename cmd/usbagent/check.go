@@ -27,6 +27,7 @@ import (
 // very decisions that the daemon takes; the findings are package advice's.
 type CheckCmd struct {
 	Keyring, Config, ExecutedList, Compatible string
+	Model, Serial                             string
 
 	JSON bool
 	Dir  string
@@ -40,6 +41,8 @@ func (c *CheckCmd) command() *cobra.Command {
 	flag{"config", "", "FILE", "The configuration of the board (without: the defaults)."}.text(cmd, &c.Config)
 	flag{"executed-list", "", "FILE", "The board's list of executed scripts (without: empty)."}.text(cmd, &c.ExecutedList)
 	flag{"compatible", "", "TEXT", "What RAUC on the board calls it (compatible in its system.conf), to skip images for others."}.text(cmd, &c.Compatible)
+	flag{"model", "", "TEXT", "The model of the board, for scripts that are meant for some (without: any)."}.text(cmd, &c.Model)
+	flag{"serial", "", "TEXT", "The serial number of the board, for scripts that are meant for some (without: any)."}.text(cmd, &c.Serial)
 	jsonFlag.toggle(cmd, &c.JSON)
 	return cmd
 }
@@ -51,6 +54,7 @@ type report struct {
 	OK       bool             `json:"ok"`   // no step would be refused
 	Code     int              `json:"code"` // flashes of the LED, 0: none
 	Steps    []ledger.Step    `json:"steps"`
+	Script   []string         `json:"script,omitempty"` // what it says about itself, in words
 	Findings []advice.Finding `json:"findings"`
 }
 
@@ -98,7 +102,7 @@ func (c *CheckCmd) directory(r *report) error {
 	if err != nil {
 		return err
 	}
-	r.Steps, r.Code = append(r.Steps, inspection.Steps...), inspection.Code
+	r.Steps, r.Code, r.Script = append(r.Steps, inspection.Steps...), inspection.Code, inspection.Said
 	root, err := os.OpenRoot(c.Dir)
 	if err != nil {
 		return err
@@ -133,6 +137,12 @@ func (c *CheckCmd) board(r *report) (o agent.InspectOptions, err error) {
 		o.Executed = executedlist.Open(c.ExecutedList, true).Contains
 	}
 	o.Rules, o.Compatible, o.Fold = agent.NewRules(settings, version), c.Compatible, agent.Folds(c.Dir)
+	if c.Model != "" {
+		o.Rules.Model = func() string { return c.Model }
+	}
+	if c.Serial != "" {
+		o.Rules.Serial = func() string { return c.Serial }
+	}
 	r.Keyring = c.Keyring
 	o.Keyring, err = readFile(c.Keyring, signature.MaxKeyringSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -172,6 +182,7 @@ func (r report) human() string {
 	if len(rows) == 0 {
 		b.WriteString("  nothing\n")
 	}
+	b.WriteString(saying(r.Script))
 	if len(r.Findings) > 0 {
 		b.WriteString("\nWorth knowing:\n")
 		rows = nil

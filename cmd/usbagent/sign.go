@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/internal/durable"
 	"usbagent/signature"
@@ -28,11 +30,12 @@ const maxPassphrase = 1024
 type SignCmd struct {
 	Key, Cert, Chain, Out, PassphraseFile, Keyring string
 	chainFlags
+	wishes
 	File string
 }
 
 func (c *SignCmd) command() *cobra.Command {
-	cmd := leaf("sign --key FILE --cert FILE [flags] FILE", "Sign one file: write FILE.p7s.", atDesk, c.Run)
+	cmd := leaf("sign --key FILE --cert FILE [flags] FILE", "Sign one file: write FILE.p7s, and into a script what it says about itself.", atDesk, c.Run)
 	operand(cmd, &c.File, "FILE", "the file to sign", 1)
 	flag{"key", "", "FILE", "The private key, PEM or DER; if encrypted, the passphrase comes from --passphrase-file, from the variable " +
 		passphraseVariable + ", or is asked for."}.text(cmd, &c.Key)
@@ -41,7 +44,8 @@ func (c *SignCmd) command() *cobra.Command {
 	flag{"out", "o", "FILE", "Where the signature goes (without: FILE.p7s)."}.text(cmd, &c.Out)
 	flag{"passphrase-file", "", "FILE", "The passphrase is the first line of this file."}.text(cmd, &c.PassphraseFile)
 	flag{"keyring", "", "FILE", "The board's keyring: write nothing that it would not accept."}.text(cmd, &c.Keyring)
-	c.add(cmd)
+	c.chainFlags.add(cmd)
+	c.wishes.add(cmd)
 	require(cmd, "key", "cert")
 	return cmd
 }
@@ -57,9 +61,20 @@ func (c *SignCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	content, edits, err := c.write(c.File, content)
+	if err != nil {
+		return err
+	}
+	said, wrong := autorun.ParseDirectives(content)
+	if wrong != nil && strings.EqualFold(filepath.Base(c.File), autorun.ScriptName) {
+		return no{fmt.Errorf("%s: %w", c.File, wrong)}
+	}
 	p7s, err := signature.Sign(content, o)
 	if err != nil {
 		return no{fmt.Errorf("%s: %w", c.File, err)}
+	}
+	if err := c.rewrite(content, edits); err != nil {
+		return err
 	}
 	if c.Out == "" {
 		c.Out = c.File + ".p7s"
@@ -68,10 +83,24 @@ func (c *SignCmd) Run() error {
 		return err
 	}
 	fmt.Printf("%s: written\n", word(c.Out))
-	for _, text := range signature.Confusions(content) {
+	for _, text := range append(signature.Confusions(content), stale(c.File, said)...) {
 		fmt.Fprintln(os.Stderr, "warning:", text)
 	}
 	return nil
+}
+
+// rewrite replaces the script, where there is something to change, by what is
+// signed.
+func (c *SignCmd) rewrite(content []byte, edits []autorun.Edit) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	info, err := os.Stat(c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Print(difference(c.File, edits))
+	return durable.WriteFile(c.File, content, info.Mode().Perm())
 }
 
 // read reads everything but the file to sign.

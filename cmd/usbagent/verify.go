@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/signature"
 )
@@ -79,6 +80,8 @@ type verdict struct {
 	MD5       string                  `json:"md5"` // as in the list of executed scripts
 	Signer    *signature.Certificate  `json:"signer,omitempty"`
 	Chain     []signature.Certificate `json:"chain,omitempty"`
+	Script    []string                `json:"script,omitempty"`       // what it says about itself, in words
+	ScriptBad string                  `json:"script_error,omitempty"` // why boards refuse what it says
 }
 
 // Run verifies. That the file is not verified is a "no"; that a file cannot be
@@ -139,6 +142,12 @@ func (v *verdict) decide(pem []byte, content *signature.Content, p7s []byte, o s
 	}
 	signer := verified.Signer()
 	v.Verified, v.Signer, v.Chain = true, &signer, verified.Chain()
+	if autorun.CheckScript(verified.Bytes()) == nil {
+		said, wrong := autorun.ParseDirectives(verified.Bytes())
+		if v.Script = said.Sentences(); wrong != nil {
+			v.ScriptBad = wrong.Error()
+		}
+	}
 	return nil
 }
 
@@ -159,6 +168,10 @@ func (v *verdict) human() string {
 	rows = append(rows, []string{"file", fmt.Sprintf("%d bytes", v.Size)},
 		[]string{"", "SHA-256 " + v.SHA256}, []string{"", "MD5 " + v.MD5})
 	writeTable(&b, rows, -1, nil)
+	b.WriteString(saying(v.Script))
+	if v.ScriptBad != "" {
+		fmt.Fprintf(&b, "\nAs a script boards refuse it: %s\n", paint(red, word(v.ScriptBad)))
+	}
 	return b.String()
 }
 
