@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"usbagent/autorun"
+	"usbagent/keyring"
 	"usbagent/ledger"
 	"usbagent/signature"
 )
@@ -48,6 +49,11 @@ func (r Rules) decideScript(o *offer, executed bool, installed *signature.Keyrin
 	}
 	if err := autorun.CheckScript(verified.Bytes()); err != nil {
 		return nil, o.result(Refused, "%v", err)
+	}
+	// Whatever stands above its certificates: what may be installed as a keyring
+	// has no line that is meant for a shell.
+	if _, err := keyring.Check(verified.Bytes(), keyring.Rules{}); err == nil {
+		return nil, o.result(Refused, "it is no script but a keyring")
 	}
 	if step, ok := r.heed(o); !ok {
 		return nil, step

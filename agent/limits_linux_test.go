@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"usbagent/autorun"
+	"usbagent/config"
+	"usbagent/executedlist"
+	"usbagent/led"
+	"usbagent/ledger"
+	"usbagent/netlink"
+	"usbagent/signature"
+	"usbagent/test/need"
+	"usbagent/test/pki"
+)
+
+// dark is a LED that nobody sees.
+type dark struct{}
+
+func (dark) Show(led.Pattern) {}
+
+// stuck is a machine whose boot never finishes, and a runner that starts nothing.
+type stuck struct{}
+
+func (stuck) BootFinished(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+func (stuck) ShuttingDown(context.Context) bool      { return false }
+func (stuck) Reboot(context.Context) error           { return nil }
+
+func (stuck) Start(ctx context.Context, _ autorun.Request) (*autorun.Run, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+func (stuck) Adopt(context.Context) (*autorun.Run, error) { return nil, nil }
+
+// idle is an agent that has touched nothing, and a stick.
+func idle(t *testing.T) (*Agent, *stick) {
+	t.Helper()
+	a := New(Options{Config: config.Default(), Log: zap.NewNop(), Light: dark{}, Machine: stuck{}, Scripts: stuck{}})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	return a, &stick{disk: netlink.Disk{Name: "sdx"}, ctx: ctx, cancel: cancel, log: zap.NewNop()}
+}
+
+// TestStorageOnly: a device that is storage and a keyboard at once is refused
+// by default; where the kernel shows no interfaces, none can be.
+func TestStorageOnly(t *testing.T) {
+	for _, c := range []struct {
+		interfaces []string
+		refused    string
+	}{
+		{nil, ""}, {[]string{"08"}, ""}, {[]string{"08", "08"}, ""}, {[]string{"08", "ff"}, ""}, {[]string{"FF", "08"}, ""},
+		{[]string{"03", "08"}, "class 03"}, {[]string{"02", "08", "0a"}, "class 02"}, {[]string{"08", "0e"}, "class 0e"},
+		{[]string{"08", "\x1b[2j"}, `class \x1b[2j`},
+	} {
+		a, s := idle(t)
+		if !a.Config.Devices.StorageOnly {
+			t.Fatal("devices.storage_only is not the default")
+		}
+		s.disk.Interfaces = c.interfaces
+		err := a.admit(s)
+		if (err != nil) != (c.refused != "") || err != nil && (!strings.Contains(err.Error(), c.refused) || !strings.Contains(err.Error(), "devices.storage_only")) {
+			t.Errorf("%q: %v", c.interfaces, err)
+		}
+		a.Config.Devices.StorageOnly = false
+		if err := a.admit(s); err != nil {
+			t.Errorf("%q, switched off: %v", c.interfaces, err)
+		}
+	}
+}
+
+func TestMaxAbandoned(t *testing.T) {
+	a, s := idle(t)
+	a.hung = MaxAbandoned - 1
+	if err := a.admit(s); err != nil {
+		t.Errorf("with one left: %v", err)
+	}
+	a.hung++
+	if err := a.admit(s); err == nil || !strings.Contains(err.Error(), "64 devices do not answer") {
+		t.Errorf("with MaxAbandoned: %v", err)
+	}
+}
+
+// took runs work in a bubble where time passes as soon as everything waits,
+// and fails the test unless it took that long.
+func took(t *testing.T, want time.Duration, work func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		work(t)
+		if took := time.Since(begun); took != want {
+			t.Errorf("took %v, want %v", took, want)
+		}
+	})
+}
+
+func TestBootWait(t *testing.T) {
+	took(t, BootWait, func(t *testing.T) {
+		a, s := idle(t)
+		if !a.bootFinished(t.Context(), s, "the script starts") {
+			t.Error("a boot that never finishes keeps the script for ever")
+		}
+	})
+}
+
+func TestDetachWait(t *testing.T) {
+	took(t, DetachWait, func(t *testing.T) {
+		a, _ := idle(t)
+		a.detaching.Add(1)
+		a.awaitDetached()
+		a.detaching.Done()
+	})
+}
+
+func TestStopTimeout(t *testing.T) {
+	took(t, StopTimeout+StopTimeout/2, func(t *testing.T) {
+		a, _ := idle(t)
+		var hung sync.WaitGroup
+		hung.Add(1)
+		a.detaching.Add(1)
+		a.stop(&hung)
+		hung.Done()
+		a.detaching.Done()
+	})
+}
+
+// TestStartTimeout: a script whose runner does not answer is in the list, and
+// the agent goes on.
+func TestStartTimeout(t *testing.T) {
+	need.Tool(t, "openssl")
+	dir := t.TempDir()
+	p, err := pki.New(dir, "Start")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, ScriptName)
+	err = errors.Join(os.WriteFile(path, []byte("#!/bin/sh\n"), 0o644), p.Sign(path))
+	ca, err1 := os.ReadFile(p.Keyring)
+	p7s, err2 := os.ReadFile(path + SignatureSuffix)
+	k, err3 := signature.ParseKeyring(ca)
+	if err := errors.Join(err, err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	verified, err := signature.Verify(k, signature.NewContent(ScriptName, []byte("#!/bin/sh\n")), p7s, signature.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := ledger.Open(filepath.Join(dir, "state"), "boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	took(t, StartTimeout, func(t *testing.T) {
+		a, s := idle(t)
+		a.Ledger = history
+		a.list = executedlist.Open(filepath.Join(dir, "list", "executed.list"), true)
+		o := &offer{volume: &volume{directory: handle{}}, step: StepAutorun, name: ScriptName, stored: ScriptName}
+		step, code := a.execute(t.Context(), s, o, &approved{Verified: verified}, false, nil)
+		if step.Result != Failed || code != CodeScript || !strings.Contains(step.Reason, "not started") {
+			t.Errorf("%+v, code %d", step, code)
+		}
+		if done, err := a.list.Contains(verified.MD5()); err != nil || !done {
+			t.Errorf("it is not in the list: %v, %v", done, err)
+		}
+	})
+}
+
+func TestMaxMessage(t *testing.T) {
+	if got := ShowMessage(strings.Repeat("\x1b", MaxMessage)); len(got) > MaxMessage || !strings.HasSuffix(got, "…") {
+		t.Errorf("%d bytes", len(got))
+	}
+	if whole := strings.Repeat("x", MaxMessage); ShowMessage(whole) != whole {
+		t.Error("a message of exactly MaxMessage is cut")
+	}
+}
+
+func TestMaxStatusSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	os.WriteFile(path, append(bytes.Repeat([]byte(" "), MaxStatusSize-2), "{}"...), 0o644)
+	if _, err := ReadStatus(path); err != nil {
+		t.Errorf("exactly the limit: %v", err)
+	}
+	os.WriteFile(path, append(bytes.Repeat([]byte(" "), MaxStatusSize), "{}"...), 0o644)
+	if _, err := ReadStatus(path); err == nil {
+		t.Error("more than the limit was read")
+	}
+}
