@@ -19,14 +19,14 @@ import (
 // A tiny image in bytes, and how much of it does not compress: a verity bundle
 // must be larger than one block.
 const (
-	tinySize    = 8 * mib
+	tinySize    = 16 * mib
 	tinyContent = 512 << 10
 )
 
 // tinyImage is a file system for a slot that is small and boots nothing.
 func (p parts) tinyImage(t *testing.T) string {
 	t.Helper()
-	dir, err := p.cache.Layer("tiny", []string{"4"}, func(dir string) error {
+	dir, err := p.cache.Layer("tiny", []string{"5"}, func(dir string) error {
 		tree, noise := t.TempDir(), make([]byte, tinyContent)
 		rand.NewChaCha8([32]byte{}).Read(noise)
 		if err := os.WriteFile(filepath.Join(tree, "noise"), noise, 0o644); err != nil {
