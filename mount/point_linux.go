@@ -25,9 +25,10 @@ var errTaken = errors.New("taken")
 
 // point is a directory to mount on.
 type point struct {
-	dir  *os.File // O_PATH
-	path string
-	made bool
+	dir   *os.File // O_PATH
+	path  string
+	made  bool // by us, so it is removed afterwards
+	there bool // before it is opened
 }
 
 // openRoot makes the mount root where it is missing, checks that nobody but
@@ -86,7 +87,8 @@ func (m *Mounter) makePoint(name string, x *Mount) (point, error) {
 }
 
 // tryPoint tries one name. A new directory is made; one that exists is used
-// only if it is an empty directory of root's with nothing mounted on it.
+// only if it is an empty directory of root's with nothing mounted on it. What a
+// power cut left of an earlier run's is like a new one.
 func (m *Mounter) tryPoint(root *os.File, name string, x *Mount) (point, error) {
 	p := point{path: filepath.Join(root.Name(), name)}
 	if m.reserved[p.path] {
@@ -101,6 +103,8 @@ func (m *Mounter) tryPoint(root *os.File, name string, x *Mount) (point, error) 
 		return p, errTaken // a dead mount, for instance
 	case !usable(root, name, p.path, st):
 		return p, errTaken
+	default:
+		p.there, p.made = true, ours(st)
 	}
 	if err := m.record(x, p); err != nil {
 		return p, err
@@ -134,8 +138,8 @@ func usable(root *os.File, name, path string, st unix.Stat_t) bool {
 
 // open makes the directory where p says so, and opens it.
 func (p *point) open(root *os.File, name string) error {
-	if p.made {
-		err := unix.Mkdirat(int(root.Fd()), name, 0o755)
+	if !p.there {
+		err := unix.Mkdirat(int(root.Fd()), name, pointMode)
 		if errors.Is(err, unix.EEXIST) {
 			return errTaken
 		}

@@ -24,6 +24,7 @@ func TestPoint(t *testing.T) {
 	}{
 		{"nothing", func(string) error { return nil }, "STICK", false},
 		{"an empty directory", func(p string) error { return os.Mkdir(p, 0o755) }, "STICK", true},
+		{"an empty directory left by a power cut", func(p string) error { os.Mkdir(p, 0o755); return os.Chmod(p, 0o755|os.ModeSticky) }, "STICK", false},
 		{"a directory with a file", func(p string) error { return os.MkdirAll(p+"/x", 0o755) }, "STICK-2", true},
 		{"a file", func(p string) error { return os.WriteFile(p, nil, 0o644) }, "STICK-2", true},
 		{"a link to a directory", func(p string) error { return os.Symlink("/etc", p) }, "STICK-2", true},

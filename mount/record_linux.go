@@ -125,7 +125,8 @@ func (m *Mounter) parse(data []byte) ([]record, error) {
 // Recover finds the mounts of an earlier run that crashed or left them to a
 // script. Those whose device is still there, as present says, and which
 // mountinfo still shows as they were recorded, are returned for use; the others
-// are detached and their directories removed.
+// are detached and their directories removed. So are empty directories that
+// were made for mounts and whose records a power cut took.
 //
 // It is called once, before the first Mount. An error tells what could not be
 // read or cleaned up; what is returned beside it is good. Cleaning up may
@@ -133,7 +134,7 @@ func (m *Mounter) parse(data []byte) ([]record, error) {
 func (m *Mounter) Recover(present func(Device) bool) (reused []*Mount, err error) {
 	records, err := m.load()
 	if err != nil {
-		return nil, fmt.Errorf("recover mounts from %s: %w", filepath.Join(m.o.RunDir, recordFile), err)
+		return nil, also(fmt.Errorf("recover mounts from %s: %w", filepath.Join(m.o.RunDir, recordFile), err), m.sweep())
 	}
 	m.mu.Lock()
 	m.records = records
@@ -150,7 +151,7 @@ func (m *Mounter) Recover(present func(Device) bool) (reused []*Mount, err error
 		}
 		failed = also(failed, x.Detach())
 	}
-	return reused, failed
+	return reused, also(failed, m.sweep())
 }
 
 // revive makes a Mount of a record, without its handle yet.

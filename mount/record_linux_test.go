@@ -75,6 +75,57 @@ func TestRecoverUnmounted(t *testing.T) {
 	nothingLeft(t, m, d)
 }
 
+// TestRecoverAfterPowerCut: the records are gone with /run, the directories are
+// not. Those that Mount made are removed, and nothing else.
+func TestRecoverAfterPowerCut(t *testing.T) {
+	d := loop(t, ext4Stick(t, "STICK"), false)
+	m := mounter(t)
+	crash(t, m, d)
+	if err := unix.Unmount(filepath.Join(m.o.Root, "STICK"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(m.o.RunDir, recordFile)); err != nil {
+		t.Fatal(err)
+	}
+	sticky := func(name string) string {
+		path := filepath.Join(m.o.Root, name)
+		os.Mkdir(path, 0o755)
+		if err := os.Chmod(path, 0o755|os.ModeSticky); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	os.Mkdir(filepath.Join(m.o.Root, "ADMIN"), 0o755)
+	os.Mkdir(sticky("FULL")+"/x", 0o755)
+	os.Chown(sticky("SOMEBODY"), 65534, 65534)
+	if err := unix.Mount("tmpfs", sticky("MOUNTED"), "tmpfs", 0, "mode=1755"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(filepath.Join(m.o.Root, "MOUNTED"), 0) })
+	os.Symlink(sticky("TARGET"), filepath.Join(m.o.Root, "LINK"))
+	os.WriteFile(filepath.Join(m.o.Root, "FILE"), nil, 0o644)
+
+	m = again(t, m)
+	if reused, err := m.Recover(here); err != nil || len(reused) != 0 {
+		t.Errorf("%v %v", reused, err)
+	}
+	var left []string
+	list, err := os.ReadDir(m.o.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		left = append(left, e.Name())
+	}
+	if want := "ADMIN FILE FULL LINK MOUNTED SOMEBODY"; strings.Join(left, " ") != want {
+		t.Errorf("left in the mount root: %s; want %s", strings.Join(left, " "), want)
+	}
+	x := mounted(t, m, d)
+	if filepath.Base(x.Target) != "STICK" {
+		t.Errorf("mounted on %s", x.Target)
+	}
+}
+
 // TestRecoverNTFS3G: the process outlives the agent, serves on, and ends with
 // the mount; a mount whose process has died is cleaned up.
 func TestRecoverNTFS3G(t *testing.T) {
