@@ -99,7 +99,8 @@ func (a *Agent) settleImages(ctx context.Context) {
 		return
 	}
 	booted, ok := system.BootedSlot()
-	if !ok {
+	if !ok { // no slots that could tell otherwise
+		a.record(a.Ledger.ImageEnded(past.ID, imageArrived, past.Slot, ""))
 		return
 	}
 	if !slices.Contains(strings.Split(past.Slot, ", "), booted.Name) {

@@ -126,6 +126,43 @@ func TestFallBackIsToldAndAFreshPlugTriesAgain(t *testing.T) {
 	b.pull(device)
 }
 
+// TestTwoImagesLeftIn: one plug is for one installation, at whatever boot the
+// other image is seen again.
+func TestTwoImagesLeftIn(t *testing.T) {
+	b := newBench(t)
+	rauc := b.withRAUC()
+	b.start()
+	first, content := b.bundle(rauc, "2", raucbench.Bundle{PKI: vendor})
+	second, other := b.bundle(rauc, "3", raucbench.Bundle{PKI: vendor})
+	stick := b.stick("TWO", files{"a.image": first, "b.image": second})
+	device := b.plug(stick)
+	b.wait("the board to be restarted", func() bool { return b.reboots() == 1 })
+	for _, boot := range []struct{ slot, id string }{{"B", "boot-2"}, {"B", "boot-3"}, {"A", "boot-4"}} {
+		b.must(rauc.SetPrimary(boot.slot)) // the last time by hand
+		b.boot(rauc, boot.slot, boot.id)
+		s := b.done(device)
+		b.expect(s, "image", "skipped", "installed before")
+		if last := s.Steps[len(s.Steps)-1]; last.Result != "skipped" || !strings.Contains(last.Reason, "one plug is for one image") {
+			t.Errorf("%s, the other image: %+v", boot.id, last)
+		}
+		if s.Code != 0 || b.reboots() != 1 || boot.slot == "B" && !rauc.Holds("B", content) {
+			t.Errorf("%s: code %d, %d reboots: %+v", boot.id, s.Code, b.reboots(), s.Steps)
+		}
+	}
+	b.pull(device)
+	b.stop(syscall.SIGTERM)
+	b.must(rauc.SetPrimary("B"))
+	rauc.StopService()
+	b.must(rauc.StartService("B"))
+	b.start() // no longer at boot
+	device = b.plug(stick)
+	b.wait("the other image to be installed", func() bool { return b.reboots() == 2 })
+	if !rauc.Holds("A", other) {
+		t.Error("a fresh plug did not install the other image")
+	}
+	b.pull(device)
+}
+
 func TestImagesThatAreNotInstalled(t *testing.T) {
 	b := newBench(t)
 	rauc := b.withRAUC()

@@ -23,9 +23,10 @@ import (
 // The fates of an image in the ledger.
 const (
 	imageStarted   = "started"
-	imageInstalled = "installed" // and not seen running yet
-	imageArrived   = "arrived"   // the board ran it and was confirmed good
-	imageFellBack  = "fell-back" // the board booted another system instead
+	imageInstalled = "installed"   // and not seen running yet
+	imageArrived   = "arrived"     // the board ran it and was confirmed good
+	imageFellBack  = "fell-back"   // the board booted another system instead
+	imagePassed    = "passed-over" // left alone at the boot after an installation
 	imageFailed    = "failed"
 )
 
@@ -173,7 +174,7 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 	at := a.situation(s, i)
 	info := i.info
 	if !i.known {
-		if !at.AtBoot || !at.Installed {
+		if !at.AtBoot || !at.Installed && !at.PassedOver {
 			return step, installer.Install, true
 		}
 		info.Compatible = i.past.Compatible
@@ -189,11 +190,18 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 		info.Compatible = system.Compatible
 	}
 	d := installer.Decide(info, system, at)
-	return i.decided(d), d.Action, d.Action == installer.Install
+	return a.decided(s, i, d), d.Action, d.Action == installer.Install
 }
 
 // decided makes the step of a decision against installing.
-func (i *image) decided(d installer.Decision) ledger.Step {
+func (a *Agent) decided(s *stick, i *image, d installer.Decision) ledger.Step {
+	if d.PassedOver && i.past.Result != imagePassed {
+		now := time.Now()
+		a.record(a.Ledger.ImageStarted(ledger.Image{
+			ID: i.id, Name: Show(i.name), Version: i.info.Version, Compatible: i.info.Compatible,
+			BootID: a.BootID, DiskSeq: s.disk.DiskSeq, Started: now, Ended: now, Result: imagePassed,
+		}))
+	}
 	result := Skipped
 	if d.Action == installer.Refuse {
 		result = Refused
@@ -209,13 +217,17 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 		at.Installed = true
 	case imageArrived:
 		at.Installed, at.Arrived = true, true
+	case imagePassed:
+		at.PassedOver = true
 	}
 	if a.Images.Name() == "command" {
 		at.Arrived = at.Installed // no slots that could tell otherwise
 	}
-	images := a.Ledger.Images()
-	at.Restarted = len(images) > 0 && images[len(images)-1].Result == imageFellBack
-	for _, past := range images {
+	if last, ok := a.lastImage(func(i ledger.Image) bool { return i.Result != imagePassed }); ok {
+		at.Restarted = last.Result == imageFellBack
+		at.Followed = last.BootID != a.BootID && (last.EndBootID == a.BootID || last.Result == imageInstalled)
+	}
+	for _, past := range a.Ledger.Images() {
 		if past.BootID == a.BootID && past.Result == imageInstalled {
 			at.Waiting = past.Slot
 		}
@@ -333,7 +345,7 @@ func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o 
 		}
 		return i.result(Failed, "%v", err), installer.Install, err
 	case res.Decision.Action != installer.Install:
-		return i.decided(res.Decision), res.Decision.Action, nil
+		return a.decided(s, i, res.Decision), res.Decision.Action, nil
 	}
 	slots := strings.Join(res.Slots, ", ")
 	a.record(a.Ledger.ImageEnded(i.id, imageInstalled, slots, ""))

@@ -37,6 +37,12 @@ type Situation struct {
 	// the installation that still waits, and came up in the old system again.
 	// Restarting once more would not help, and the next stick must.
 	Restarted bool
+	// Followed: this boot is the first after an installation, so the stick may
+	// have been in since then. Two images on one stick would take turns.
+	Followed bool
+	// PassedOver: the state directory says that at such a boot this image was
+	// left alone, and that it was not installed since.
+	PassedOver bool
 }
 
 // Decision is what to do with an image, and why, in words for a technician.
@@ -46,6 +52,9 @@ type Decision struct {
 	// FellBack: the image was installed and the board went back from it
 	// before it was confirmed good.
 	FellBack bool
+	// PassedOver: only a fresh plug installs it, at later boots as well; to be
+	// remembered.
+	PassedOver bool
 }
 
 // Decide says what to do with the bundle info on the system s, after the rules
@@ -87,6 +96,12 @@ func decideAtBoot(info Info, s System, at Situation) Decision {
 		return Decision{Action: Skip, Reason: "the image was installed before; plug the stick again to install it once more"}
 	case kept:
 		return Decision{Action: Skip, Reason: "the other system is this image already; plug the stick again to install it once more"}
+	case at.Followed || at.PassedOver:
+		d := Decision{Action: Skip, PassedOver: true, Reason: "an image was installed before this boot, and one plug is for one image; plug the stick again to install this one"}
+		if at.Restarted {
+			d.Action = Refuse // the board went back: somebody waits for an image
+		}
+		return d
 	}
 	return Decision{Action: Install, Reason: "the stick was in at boot and neither system is this image"}
 }

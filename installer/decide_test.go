@@ -66,10 +66,17 @@ func TestDecide(t *testing.T) {
 		{"ours, where the boot loader does not say", bundleOf(sumNew), board(sumOld, sumOld, ""), Situation{Waiting: "old.image"}, Refuse, false},
 		{"ours and the same, where the boot loader does not say", bundleOf(sumNew), board(sumOld, sumNew, ""), Situation{Waiting: "new.image"}, Skip, false},
 		{"a boot loader that says: nothing waits", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{Waiting: "old.image"}, Install, false},
+		{"one installation for each plug: another image of the stick, at the boot after", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{AtBoot: true, Followed: true}, Skip, false},
+		{"one installation for each plug: and at later boots", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{AtBoot: true, PassedOver: true}, Skip, false},
+		{"one installation for each plug: told where the board went back", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{AtBoot: true, Followed: true, Restarted: true}, Refuse, false},
+		{"one installation for each plug: a fresh plug", bundleOf(sumNew), board(sumOld, sumOld, a), Situation{Followed: true, PassedOver: true}, Install, false},
 		{"no slots (command): a plug installs", bundleOf(sumNew), System{}, Situation{Installed: true, Arrived: true}, Install, false},
 		{"no slots (command): not again at boot", bundleOf(sumNew), System{}, Situation{AtBoot: true, Installed: true, Arrived: true}, Skip, false},
 	} {
 		got := Decide(c.info, c.system, c.at)
+		if passed := c.at.AtBoot && (c.at.Followed || c.at.PassedOver); got.PassedOver != passed {
+			t.Errorf("%s: passed over: %v", c.sentence, got.PassedOver)
+		}
 		if got.Action != c.want || got.FellBack != c.fellBack || got.Reason == "" {
 			t.Errorf("%s: %+v; want %s, fell back %v", c.sentence, got, c.want, c.fellBack)
 		}

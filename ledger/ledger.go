@@ -119,8 +119,9 @@ type Image struct {
 	DiskSeq    uint64    `json:"diskseq"`
 	Started    time.Time `json:"started"`
 	Ended      time.Time `json:"ended,omitzero"`
-	Result     string    `json:"result"` // "started", "installed", "arrived", "failed", "fell-back"
+	Result     string    `json:"result"` // "started", "installed", "arrived", "failed", "fell-back", "passed-over"
 	Reason     string    `json:"reason,omitempty"`
+	EndBootID  string    `json:"end_boot_id,omitempty"` // the boot in which Result became what it is
 }
 
 // Ledger is the open state directory.
@@ -286,7 +287,7 @@ func (l *Ledger) ImageStarted(i Image) error {
 // it lies in. An id that is not in the ledger is fs.ErrNotExist.
 func (l *Ledger) ImageEnded(id, result, slot, reason string) error {
 	return amend(l, &l.images, id, func(i *Image) (string, func()) {
-		return i.ID, func() { i.Ended, i.Result, i.Slot, i.Reason = time.Now(), result, slot, reason }
+		return i.ID, func() { i.Ended, i.Result, i.Slot, i.Reason, i.EndBootID = time.Now(), result, slot, reason, l.bootID }
 	})
 }
 
