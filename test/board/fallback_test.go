@@ -50,7 +50,6 @@ func (p parts) slowGood(t *testing.T) string {
 // in: the board falls back and does not try again, the technician is told, and
 // a fresh plug does try again.
 func TestBoardFallsBack(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	files := append(rotation(t, r.parts), r.bundle(t, "update.image", Bundle{

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"usbagent/test/need"
 )
 
 // A tiny image in bytes, and how much of it does not compress: a verity bundle
@@ -184,7 +182,6 @@ func (r *rig) ranOnCard(want int) {
 // a shell, a path or a log would trip over. Nothing in them runs, nothing is
 // mounted elsewhere, and the script on each is still run.
 func TestBoardHostileNames(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	hostile := []FileSystem{

@@ -128,7 +128,8 @@ func hostSum(t *testing.T, path string) string {
 	return fmt.Sprintf("%x", sha256.Sum256(data))
 }
 
-// TestPCClock: the year 2100, which the 32-bit board's tools cannot set.
+// TestPCClock: the year 2100, in which Debian's 32-bit systemd on the board
+// does not live, and the year of a board without a clock.
 func TestPCClock(t *testing.T) {
 	parallel(t)
 	r := pc(t)
@@ -182,7 +183,7 @@ func TestRPiLED(t *testing.T) {
 		t.Errorf("code %d: %s", done.Code, done)
 	}
 	r.code(4)
-	r.sh("losetup -d /dev/loop1")
+	r.sh("umount /media/LOOP; losetup -d /dev/loop1") // a mounted loop device would stay
 	r.await("LED off", soon, func() bool { return !r.LED.On() && r.LED.Steady() > 2*time.Second })
 }
 
