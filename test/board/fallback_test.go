@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"usbagent/test/need"
 )
 
 // variant is a slot image of a system that behaves in its own way; it is
@@ -93,7 +91,6 @@ func (r *rig) settle() {
 // TestBoardTwoImages leaves a stick with two images in: one installation, one
 // reboot, and no ping-pong. Then a manual roll back with the stick in stays.
 func TestBoardTwoImages(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	a := r.bundle(t, "a.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"})
@@ -134,7 +131,6 @@ func TestBoardTwoImages(t *testing.T) {
 // late, and plugs an image before that: the last good system is not
 // overwritten by an unproven one.
 func TestBoardMarkGoodLate(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	slow := r.bundle(t, "update.image", Bundle{
@@ -179,7 +175,6 @@ func TestBoardMarkGoodLate(t *testing.T) {
 // TestBoardCutDuringInstallation cuts the power while RAUC writes: the board
 // boots the old system, and the stick works again.
 func TestBoardCutDuringInstallation(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	stick := r.plain("fat32", "CUT", r.bundle(t, "update.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"}))
