@@ -19,13 +19,13 @@ BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
 # for another user through sudo, with the environment kept. The tools they use
 # lie partly in sbin.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
-ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_SOAK)
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_SOAK,USBAGENT_PERFORMANCE)
 TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 # The race detector needs a C compiler.
 RACE     := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross setup test lint vuln demo soak bench docs clean FORCE
+.PHONY: help build cross setup test lint vuln demo soak bench bench-go docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,7 +82,11 @@ demo: build ## the main job, shown step by step in this terminal (under a minute
 	$(GO) build -o build/usbagent-demo ./test/demo
 	$(ROOT) build/usbagent-demo
 
-bench: ## the Go benchmarks
+bench: ## measure on the emulated board, against the shell way and the floor: writes docs/performance.md (an hour)
+	bash test/setup
+	USBAGENT_PERFORMANCE=$(CURDIR)/docs/performance.md $(GO) test -count=1 -timeout 180m -v $(TESTEXEC) -run '^TestPerformance$$' ./test/board
+
+bench-go: ## the Go benchmarks; what they say is for people, it is no test
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 docs: build ## manual pages, shell completions and the default configuration, into build/docs

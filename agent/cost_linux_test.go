@@ -118,6 +118,43 @@ func (b *bench) sleepsWell() {
 	}
 }
 
+// TestManySticksAtOnce: what a daemon holds, and how long each takes, with one
+// stick and with sixteen that come together. The times are told, not judged.
+func TestManySticksAtOnce(t *testing.T) {
+	if raceDetector {
+		t.Skip("not measured with the race detector, which has threads of its own")
+	}
+	for _, n := range []int{1, 4, 16} {
+		b := newBench(t)
+		b.start()
+		var images []string
+		for i := range n {
+			f := files{"autorun.sh": fmt.Sprintf("#!/bin/sh\necho %d >>%s/out\n", i, b.dir)}.sign(b, "autorun.sh", vendor)
+			images = append(images, b.stick(fmt.Sprintf("S%d", i), f))
+		}
+		begun := time.Now()
+		var devices []string
+		for _, image := range images {
+			devices = append(devices, b.plug(image))
+		}
+		for _, device := range devices {
+			b.expect(b.done(device), "autorun", "done", "")
+		}
+		took := time.Since(begun)
+		own, peak := b.process("RssAnon")<<10, b.process("VmHWM")<<10
+		t.Logf("%d sticks: %v, %v each; own memory %d bytes, peak resident %d", n, took, took/time.Duration(n), own, peak)
+		if own > maxIdleHeap+int64(n)*maxEachStick {
+			t.Errorf("%d sticks leave %d bytes in the daemon", n, own)
+		}
+		for _, device := range devices {
+			b.pull(device)
+		}
+	}
+}
+
+// maxEachStick is what the daemon may hold for a stick that is in, in bytes.
+const maxEachStick = 256 << 10
+
 // maxMetadata is how much a stick may be read beyond its files, in bytes:
 // partition table, superblock, inodes, directories.
 const maxMetadata = 1 << 20

@@ -21,7 +21,8 @@ type Mark struct {
 }
 
 // Result is what a trace says. Marks are by name: "led", "mounted", "keyring",
-// "script", "install", "done"; one that did not happen is missing.
+// "script", "install", and "done", the last change of the LED; one that did not
+// happen is missing.
 type Result struct {
 	Marks map[string]Mark
 	// Ran is the time in seconds that each program had the processor, by name.
@@ -125,34 +126,35 @@ func (t *reader) take(e event) {
 		t.started(e)
 		return
 	}
-	if name, again := markOf(e); name != "" {
-		if _, there := t.result.Marks[name]; again || !there {
-			t.result.Marks[name] = Mark{At: e.at - t.began, CPU: t.soFar(e), Processes: t.process}
+	now := Mark{At: e.at - t.began, CPU: t.soFar(e), Processes: t.process}
+	if e.name == "gpio_value" && strings.HasPrefix(e.text, led) {
+		t.result.Marks["done"] = now // the last one that there is
+	}
+	if name := markOf(e); name != "" {
+		if _, there := t.result.Marks[name]; !there {
+			t.result.Marks[name] = now
 		}
 	}
 }
 
-// markOf says which mark an event is, and whether the last one of its kind
-// counts and not the first.
-func markOf(e event) (name string, last bool) {
+// markOf says which mark an event is, where it is the first of its kind.
+func markOf(e event) string {
 	switch {
 	case e.name == "gpio_value" && e.text == led+"1":
-		return "led", false
+		return "led"
 	case e.name == "sys_move_mount" || e.name == "sys_mount":
 		if e.text == "-> 0x0" && (e.program == "usbagent" || e.program == "mount" || e.program == "floor") {
-			return "mounted", false
+			return "mounted"
 		}
 	case e.name == "rename" && strings.HasSuffix(value(e.text, "to"), "/keyring.pem"),
 		e.name == "tracing_mark_write" && e.text == "keyring":
-		return "keyring", false
+		return "keyring"
 	case e.name == "tracing_mark_write" && e.text == "script":
-		return "script", false
-	case e.name == "tracing_mark_write" && e.text == "done":
-		return "done", true
+		return "script"
 	case e.name == "task_rename" && strings.Contains(e.text, "newcomm=installer"):
-		return "install", false
+		return "install"
 	}
-	return "", false
+	return ""
 }
 
 // switched adds up who had the processor.

@@ -28,8 +28,8 @@ const trace = `# tracer: nop
        usbagent-70      [000] .....   100.011200: rename: (do_renameat2+0x0/0x4f8) to="/etc/rauc/keyring.pem"
             rauc-90      [000] .....   100.012200: task_rename: pid=91 oldcomm=rauc newcomm=installer oom_score_adj=0
              sh-72      [000] .....   100.013200: tracing_mark_write: script
-             sh-72      [000] .....   100.014200: tracing_mark_write: done
-             sh-72      [000] .....   100.015200: tracing_mark_write: done
+       usbagent-70      [000] .....   100.014200: gpio_value: 79 set 1
+       usbagent-70      [000] .....   100.015200: gpio_value: 79 set 0
 `
 
 func TestRead(t *testing.T) {
