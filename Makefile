@@ -90,7 +90,7 @@ bench-go: ## the Go benchmarks; what they say is for people, it is no test
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 docs: build ## manual pages, shell completions and the default configuration, into build/docs
-	@mkdir -p build/docs
+	@rm -rf build/docs && mkdir -p build/docs
 	@for page in usbagent.8 usbagent.toml.5; do build/usbagent manual $$page >build/docs/$$page || exit 1; done
 	@$(HOSTGO) run ./deploy/exampleconf >build/docs/config.toml
 	@for shell in bash zsh fish powershell; do build/usbagent completion $$shell >build/docs/usbagent.$$shell || exit 1; done

@@ -24,7 +24,8 @@ type job struct {
 	docs            string // what "make docs" wrote; the compressed pages are put beside it
 	changelog       string // CHANGELOG.md
 	out             string
-	binaries        bool // put the binaries into out as well
+	binaries        bool   // put the binaries into out as well
+	layer           string // the Yocto layer; "" for none
 }
 
 func (j job) date() time.Time { return time.Unix(j.epoch, 0).UTC() }
@@ -39,6 +40,7 @@ func main() {
 	flag.StringVar(&j.changelog, "changelog", "../../CHANGELOG.md", "changelog")
 	flag.StringVar(&j.out, "out", "", "directory that gets packages, bills of materials and SHA256SUMS")
 	flag.BoolVar(&j.binaries, "binaries", false, "put the binaries there as well")
+	flag.StringVar(&j.layer, "layer", "", "Yocto layer to release with the binaries and the source archive that lie in -out")
 	flag.Parse()
 	if err := j.run(flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "package:", err)
@@ -64,6 +66,11 @@ func (j job) run(paths []string) error {
 		}
 		if err := j.release(b); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if j.layer != "" {
+		if err := j.writeLayer(j.layer); err != nil {
+			return err
 		}
 	}
 	return writeSums(j.out)

@@ -26,8 +26,8 @@ import (
 	"usbagent/test/need"
 )
 
-// What both builds are told; git is not asked.
-var identity = []string{"VERSION=1.2.3-rc.1", "COMMIT=0123456789ab", "DATE=1795435215"}
+// What each release is told.
+var identity = []string{"VERSION=1.2.3-rc.1", "COMMIT=0123456789ab", "DATE=1795435215", "MAINTAINER=Some One <one@example.com>"}
 
 // top is the source tree.
 var top = sync.OnceValue(func() string {
@@ -38,13 +38,13 @@ var top = sync.OnceValue(func() string {
 	return dir
 })
 
-// made is where "make package" put everything, in a copy of the source tree.
+// made is where "make release" put everything, in a copy of the source tree.
 var made = sync.OnceValues(func() (string, error) {
 	tree, err := copySource()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(tree, "build/package"), run(tree, "make", append([]string{"package"}, identity...)...)
+	return filepath.Join(tree, "build/release"), run(tree, "make", append([]string{"release"}, identity...)...)
 })
 
 // room holds what the tests make; TestMain removes it.
@@ -63,7 +63,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// packages makes the packages once and returns their directory.
+// packages makes a release once and returns its directory.
 func packages(t *testing.T) string {
 	t.Helper()
 	need.Tool(t, "make")
@@ -75,26 +75,44 @@ func packages(t *testing.T) string {
 	return dir
 }
 
-// copySource copies the source tree, as it is now, into a directory of its own.
+// copySource copies the source tree, as it is now, into a directory of its
+// own, as the commit that is released: its changelog says so.
 func copySource() (string, error) {
 	tree, err := os.MkdirTemp(room, "source-")
 	if err != nil {
 		return "", err
 	}
-	return tree, filepath.WalkDir(top(), func(path string, d fs.DirEntry, err error) error {
-		rel, _ := filepath.Rel(top(), path)
+	if err := filepath.WalkDir(top(), copyTo(tree)); err != nil {
+		return "", err
+	}
+	changes := filepath.Join(tree, "CHANGELOG.md")
+	text, err := os.ReadFile(changes)
+	if err != nil {
+		return "", err
+	}
+	text = regexp.MustCompile(`(?m)^## .*$`).ReplaceAll(text, []byte("## 1.2.3-rc.1 (2026-11-23)"))
+	if err := os.WriteFile(changes, text, 0o644); err != nil {
+		return "", err
+	}
+	return tree, run(tree, "sh", "-c", "git init -q . && git add -A && git -c user.name=x -c user.email=x@example.com commit -q -m x")
+}
+
+// copyTo copies regular files into tree, but git's and what was built.
+func copyTo(tree string) fs.WalkDirFunc {
+	return func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(top(), path)
 		switch {
 		case err != nil:
 			return err
-		case rel == ".git" || rel == "build":
-			if d.IsDir() {
-				return fs.SkipDir
-			}
+		case rel == "build", rel == ".git" && d.IsDir():
+			return fs.SkipDir
+		case rel == ".git", !d.IsDir() && !d.Type().IsRegular():
 			return nil
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(tree, rel), 0o755)
-		case !d.Type().IsRegular():
-			return nil
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -105,7 +123,7 @@ func copySource() (string, error) {
 			return err
 		}
 		return os.WriteFile(filepath.Join(tree, rel), text, info.Mode().Perm())
-	})
+	}
 }
 
 // run runs a program in dir; it has to succeed.
@@ -137,10 +155,13 @@ const (
 // TestSums: everything that was made is there and in SHA256SUMS.
 func TestSums(t *testing.T) {
 	dir := packages(t)
-	want := []string{
-		"SHA256SUMS", "usbagent-1.2.3-rc.1-linux-amd64.cdx.json", "usbagent-1.2.3-rc.1-linux-arm64.cdx.json", bom,
-		"usbagent_1.2.3~rc.1_aarch64.ipk", "usbagent_1.2.3~rc.1_amd64.deb", "usbagent_1.2.3~rc.1_arm64.deb", deb, ipk, "usbagent_1.2.3~rc.1_x86_64.ipk",
+	want := []string{"SHA256SUMS", "meta-usbagent-1.2.3-rc.1.tar.gz", "usbagent-1.2.3-rc.1.tar.gz"}
+	for _, platform := range []string{"darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64", "linux-armv7", "windows-amd64"} {
+		want = append(want, "usbagent-1.2.3-rc.1-"+platform+strings.Repeat(".exe", strings.Count(platform, "windows")), "usbagent-1.2.3-rc.1-"+platform+".cdx.json")
 	}
+	want = append(want,
+		"usbagent_1.2.3~rc.1_aarch64.ipk", "usbagent_1.2.3~rc.1_amd64.deb", "usbagent_1.2.3~rc.1_arm64.deb", deb, ipk, "usbagent_1.2.3~rc.1_x86_64.ipk")
+	slices.Sort(want)
 	var got []string
 	sums, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
 	if err != nil {
@@ -165,9 +186,8 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// TestReproducible makes the packages for the board again: another directory,
-// umask, time zone and language, and nothing taken from a build cache for the
-// program itself.
+// TestReproducible makes the release again: another directory, umask, time
+// zone and language, and for the board's program nothing from the build cache.
 func TestReproducible(t *testing.T) {
 	first := packages(t)
 	tree, err := copySource()
@@ -176,17 +196,20 @@ func TestReproducible(t *testing.T) {
 	}
 	const program = "build/usbagent-linux-armv7"
 	shell := "umask 077; export TZ=Pacific/Apia LC_ALL=C.UTF-8 HOSTNAME=other; "
-	args := strings.Join(identity, " ")
-	cache := filepath.Join(room, "cache")
-	if err := run(tree, "sh", "-c", shell+"GOCACHE="+cache+" make "+program+" "+args); err != nil {
+	args := "'" + strings.Join(identity, "' '") + "'"
+	if err := run(tree, "sh", "-c", shell+"GOCACHE="+filepath.Join(room, "cache")+" make "+program+" "+args); err != nil {
 		t.Fatal(err)
 	}
-	same(t, filepath.Join(first, "../usbagent-linux-armv7"), filepath.Join(tree, program))
-	if err := run(tree, "sh", "-c", shell+"make package LINUX="+program+" "+args); err != nil {
+	same(t, filepath.Join(first, "usbagent-1.2.3-rc.1-linux-armv7"), filepath.Join(tree, program))
+	if err := run(tree, "sh", "-c", shell+"make release "+args); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{deb, ipk, bom} {
-		same(t, filepath.Join(first, name), filepath.Join(tree, "build/package", name))
+	entries, err := os.ReadDir(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		same(t, filepath.Join(first, e.Name()), filepath.Join(tree, "build/release", e.Name()))
 	}
 }
 
@@ -302,7 +325,7 @@ func unpack(t *testing.T, path string) string {
 	return tree
 }
 
-// TestVersionInside: the program on the board says which release it is.
+// TestVersionInside: each program says which release it is.
 func TestVersionInside(t *testing.T) {
 	dir := packages(t)
 	tree := unpack(t, filepath.Join(dir, "usbagent_1.2.3~rc.1_amd64.deb"))
@@ -312,5 +335,35 @@ func TestVersionInside(t *testing.T) {
 	}
 	if said["version"] != "1.2.3-rc.1" || said["commit"] != "0123456789ab" || said["platform"] != "linux/amd64" || !regexp.MustCompile(`^go1\.\d+`).MatchString(said["go"]) {
 		t.Errorf("version --json: %q", said)
+	}
+	for _, platform := range []string{"darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64", "linux-armv7", "windows-amd64.exe"} {
+		text, err := os.ReadFile(filepath.Join(dir, "usbagent-1.2.3-rc.1-"+platform))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte("1.2.3-rc.1")) || !bytes.Contains(text, []byte("0123456789ab")) {
+			t.Errorf("%s: version and commit are not inside", platform)
+		}
+	}
+}
+
+// TestReleaseRefuses what would be a release of something else than its name says.
+func TestReleaseRefuses(t *testing.T) {
+	tree, err := copySource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"", "say which"}, {"VERSION=one", "no version"}, {"VERSION=1.2.4", "no heading"}, {"VERSION=1.2.3-rc.1", "MAINTAINER"},
+	} {
+		if err := run(tree, "sh", "-c", "make release-check "+c.args); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("make release %s: %v, want %q", c.args, err, c.want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tree, "new"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(tree, "make", append([]string{"release-check"}, identity...)...); err == nil || !strings.Contains(err.Error(), "not committed") {
+		t.Errorf("release of a tree with changes: %v", err)
 	}
 }
