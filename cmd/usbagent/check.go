@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,11 +138,11 @@ func (c *CheckCmd) board(r *report) (o agent.InspectOptions, err error) {
 		o.Executed = executedlist.Open(c.ExecutedList, true).Contains
 	}
 	o.Rules, o.Compatible, o.Fold = agent.NewRules(settings, version), c.Compatible, agent.Folds(c.Dir)
-	if c.Model != "" {
-		o.Rules.Model = func() string { return c.Model }
+	if model := cmp.Or(c.Model, settings.Board.Model); model != "" {
+		o.Rules.Model = func() string { return model }
 	}
-	if c.Serial != "" {
-		o.Rules.Serial = func() string { return c.Serial }
+	if serial := cmp.Or(c.Serial, settings.Board.Serial); serial != "" {
+		o.Rules.Serial = func() string { return serial }
 	}
 	r.Keyring = c.Keyring
 	o.Keyring, err = readFile(c.Keyring, signature.MaxKeyringSize)

@@ -70,6 +70,9 @@ path = "%[1]s/keyring.pem"
 executed_list = "%[1]s/cache/executed.list"
 allow_volatile_list = true
 max_size = "1MiB"
+[board]
+model = "Bench board"
+serial = "S1"
 [installer]
 backend = "%[2]s"
 reboot = false
