@@ -4,11 +4,11 @@ package config
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"usbagent/test/corpus"
 )
 
 // FuzzConfig: no text makes the reader panic or hang, the result is always
@@ -42,23 +42,18 @@ func FuzzConfig(f *testing.F) {
 
 // seeds are the files of testdata/seeds and the example, which has every key.
 func seeds(tb testing.TB) [][]byte {
-	names, err := filepath.Glob("testdata/seeds/*.toml")
-	if err != nil || len(names) == 0 {
-		tb.Fatalf("no seeds in testdata/seeds: %v", err)
-	}
-	list := [][]byte{[]byte(Example()), []byte(uncommented())}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		list = append(list, text)
-	}
-	return list
+	return append(corpus.Files(tb, "testdata/seeds/*.toml", 6), []byte(Example()), []byte(uncommented()))
 }
 
-func TestFuzzConfigHasSeeds(t *testing.T) {
-	if len(seeds(t)) < 8 {
-		t.Error("FuzzConfig lost its seeds")
+func TestMaxListItems(t *testing.T) {
+	pins := func(n int) []byte {
+		pin := strings.Repeat("ab", 32)
+		return []byte("[keyring]\nsigners = [" + strings.TrimSuffix(strings.Repeat(`"`+pin+`", `, n), ", ") + "]\n")
+	}
+	if c, err := Check("c.toml", pins(MaxListItems)); err != nil || len(c.Keyring.Signers) != MaxListItems {
+		t.Errorf("%d pins, %v", len(c.Keyring.Signers), err)
+	}
+	if _, err := Check("c.toml", pins(MaxListItems+1)); err == nil || !strings.Contains(err.Error(), "65 items, not 0 to 64") {
+		t.Errorf("one more: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"usbagent/internal/durable"
+	"usbagent/test/corpus"
 	"usbagent/test/need"
 )
 
@@ -274,27 +275,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func seeds(tb testing.TB) [][]byte {
-	names, err := filepath.Glob("testdata/seeds/*.list")
-	if err != nil || len(names) == 0 {
-		tb.Fatalf("no seeds in testdata/seeds: %v", err)
-	}
-	var list [][]byte
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		list = append(list, text)
-	}
-	return list
-}
-
-func TestFuzzParseHasSeeds(t *testing.T) {
-	if len(seeds(t)) < 6 {
-		t.Error("FuzzParse lost its seeds")
-	}
-}
+func seeds(tb testing.TB) [][]byte { return corpus.Files(tb, "testdata/seeds/*.list", 6) }
 
 // TestTakeBackTouchesNobodyElsesLine: when somebody else has written meanwhile,
 // everything stays.

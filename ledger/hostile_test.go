@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"usbagent/internal/durable"
+	"usbagent/test/corpus"
 	"usbagent/test/need"
 )
 
@@ -164,15 +165,7 @@ func TestDirectoryOfSomebodyElse(t *testing.T) {
 
 // FuzzLedger: no content of a file is fatal or leaves the bounds.
 func FuzzLedger(f *testing.F) {
-	names, err := filepath.Glob("testdata/seeds/*.json")
-	if err != nil || len(names) == 0 {
-		f.Fatalf("no seeds in testdata/seeds: %v", err)
-	}
-	for _, name := range names {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, data := range corpus.Files(f, "testdata/seeds/*.json", 3) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

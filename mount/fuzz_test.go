@@ -9,17 +9,15 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"usbagent/test/corpus"
 )
 
 // FuzzProbe: whatever the device holds, Probe ends, reads within its budget,
 // says the same twice, and gives a sane superblock or one of its errors.
 func FuzzProbe(f *testing.F) {
-	seeds, err := filepath.Glob("testdata/probe/*")
-	if err != nil || len(seeds) < len(images) {
-		f.Fatalf("the corpus has %d images (%v), want at least %d", len(seeds), err, len(images))
-	}
-	for _, seed := range seeds {
-		f.Add(readAll(f, seed))
+	for _, seed := range corpus.Files(f, "testdata/probe/*", len(images)) {
+		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, size := parseSparse(b)

@@ -4,12 +4,14 @@ package mount
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -67,6 +69,34 @@ func TestScope(t *testing.T) {
 	if fake.name != scopeName(cmd.Process.Pid) || fake.pid != cmd.Process.Pid {
 		t.Errorf("%+v", fake)
 	}
+}
+
+// TestScopeTimeout: a service manager that never moves the process does not
+// hold up the mount for longer than ScopeTimeout.
+func TestScopeTimeout(t *testing.T) {
+	need.Root(t)
+	t.Parallel()
+	address := privateBus(t)
+	manager, client := connect(t, address), connect(t, address)
+	if err := manager.Export(lazy{}, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := manager.RequestName("org.freedesktop.systemd1", 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), ScopeTimeout)
+	defer cancel()
+	begun := time.Now()
+	if err := startScope(ctx, client, os.Getpid()); err == nil || time.Since(begun) > ScopeTimeout+5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(begun))
+	}
+}
+
+// lazy says that it has begun, and does nothing.
+type lazy struct{}
+
+func (lazy) StartTransientUnit(string, string, []property, []auxiliary) (dbus.ObjectPath, *dbus.Error) {
+	return "/org/freedesktop/systemd1/job/1", nil
 }
 
 // systemd moves a process into a control group with the name of the scope.

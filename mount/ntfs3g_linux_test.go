@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"usbagent/test/need"
 )
 
@@ -32,6 +34,19 @@ func TestMountNTFS3G(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(x.Target, "Größe.txt"))
 	if err != nil || string(b) != "hello" {
 		t.Errorf("%q %v", b, err)
+	}
+}
+
+// TestHelperLimits: the kernel holds the running ntfs-3g to its limits.
+func TestHelperLimits(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "ntfs-3g")
+	x := mounted(t, mounter(t), loop(t, ntfsStick(t, "STICK"), false))
+	for resource, want := range map[int]uint64{unix.RLIMIT_AS: MaxHelperMemory, unix.RLIMIT_NOFILE: MaxHelperFiles, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_CORE: 0} {
+		var got unix.Rlimit
+		if err := unix.Prlimit(x.helper.PID, resource, nil, &got); err != nil || got.Max != want || got.Cur != want {
+			t.Errorf("limit %d is %+v (%v), want %d", resource, got, err, want)
+		}
 	}
 }
 

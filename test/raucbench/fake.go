@@ -105,6 +105,9 @@ func (f *Fake) SetBusy(busy bool) {
 func (f *Fake) SetSlot(name, key string, value any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.status[name] == nil {
+		f.status[name] = map[string]dbus.Variant{}
+	}
 	f.status[name][key] = dbus.MakeVariant(value)
 }
 
