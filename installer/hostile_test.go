@@ -107,6 +107,7 @@ func TestLateIdle(t *testing.T) {
 // before; ours ends later and its result counts.
 func TestCompletedOfAnother(t *testing.T) {
 	_, fake, r := newFake(t)
+	r.limits.stall = 15 * time.Second // not what this is about
 	fake.OnInstall(func(f *raucbench.Fake, _ string, _ map[string]dbus.Variant) {
 		f.Completed(1)
 		time.Sleep(700 * time.Millisecond)
