@@ -42,7 +42,7 @@ func commandLine() *cobra.Command {
 	root.PersistentFlags().BoolP("help", "h", false, "Show this help.")
 	root.SetHelpFunc(showHelp)
 	root.AddCommand(new(RunCmd).command(), new(ProcessCmd).command(), new(StatusCmd).command(),
-		keyringCommand(), new(CheckCmd).command(), new(VerifyCmd).command(), new(SignCmd).command(),
+		keyringCommand(), new(CheckCmd).command(), new(StickCmd).command(), new(VerifyCmd).command(), new(SignCmd).command(),
 		new(VersionCmd).command(), new(CompletionCmd).command(root), new(ManualCmd).command(root))
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()
