@@ -108,6 +108,16 @@ func (a *Agent) leaveReceipt(s *stick, restarting bool) {
 	a.report(s, step, 0)
 }
 
+// identity is what is known of the board, with the serial number that scripts
+// are told (board.serial, board.serial_command).
+func (a *Agent) identity() Board {
+	b := a.Board
+	if b.Serial = a.rules.Serial(); b.Serial != "" {
+		b.Machine = ""
+	}
+	return b
+}
+
 // receiptMounts are the mounts that a receipt may go to: the one with files
 // for the board first. None for a stick that was pulled.
 func (a *Agent) receiptMounts(s *stick) []*mount.Mount {
@@ -146,7 +156,7 @@ func (a *Agent) receiptKnown(s *stick) bool {
 	if news {
 		return false
 	}
-	name, found := a.Board.FileName()+".json", false
+	name, found := a.identity().FileName()+".json", false
 	for _, v := range s.volumes {
 		root, ok := v.directory.(handle)
 		there := false
@@ -162,11 +172,11 @@ func (a *Agent) receiptKnown(s *stick) bool {
 // receipt puts together what there is to say of s.
 func (a *Agent) receipt(s *stick, restarting bool) Receipt {
 	before := a.beforeRestart(s)
-	now := a.installedPrints()
+	now, board := a.installedPrints(), a.identity()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := Receipt{
-		Format: ReceiptFormat, Board: a.Board, Agent: a.Version, Written: time.Now().UTC().Truncate(time.Second),
+		Format: ReceiptFormat, Board: board, Agent: a.Version, Written: time.Now().UTC().Truncate(time.Second),
 		Started: s.entry.Started.UTC().Truncate(time.Second), Device: s.entry.Device, Label: s.entry.Label, Filesystem: s.entry.Filesystem,
 		Result: Done, Code: s.entry.Code, Meaning: Meaning(s.entry.Code), Restarting: restarting,
 		Keyring: KeyringChange{Before: s.keyring, After: now},

@@ -37,12 +37,12 @@ var rooms = map[string][]string{
 const module = "usbagent/"
 
 // TestRoomsImportDownward keeps the table above for every package outside
-// cmd/ and test/, on Linux and on the desks.
+// the program, tests, packaging and examples, on Linux and on the desks.
 func TestRoomsImportDownward(t *testing.T) {
 	for _, goos := range []string{"linux", "windows", "darwin"} {
 		for _, p := range list(t, goos) {
 			room := strings.TrimPrefix(p.ImportPath, module)
-			if top, _, _ := strings.Cut(room, "/"); top == "cmd" || top == "test" || top == "deploy" {
+			if top, _, _ := strings.Cut(room, "/"); slices.Contains([]string{"cmd", "test", "deploy", "examples"}, top) {
 				continue
 			}
 			allowed, known := rooms[room]

@@ -71,7 +71,9 @@ func TestStagingFailsHalfway(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, fails := range map[string]func(s *staging) error{
-		"a source is missing":   func(s *staging) error { return s.fill(t.Context(), append(parts, part{name: "b.image", source: "/none"})) },
+		"a source is missing": func(s *staging) error {
+			return s.fill(t.Context(), append(parts, part{name: "b.image", source: "/none"}))
+		},
 		"interrupted":           func(s *staging) error { return s.fill(stopped, parts) },
 		"a name is not allowed": func(s *staging) error { return s.fill(t.Context(), append(parts, part{name: "a.image/x"})) },
 		"put in place": func(s *staging) error {
