@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// pointMode is the mode of a directory that is made to mount on. The sticky
-	// bit, which means nothing on a directory that only root can write, is what
-	// tells it from an administrator's own empty directory when all records of
-	// it went with the power.
+	// pointMode is the mode, less the umask, of a directory that is made to
+	// mount on. The sticky bit, which means nothing on a directory that only
+	// root can write, is what tells it from an administrator's own empty
+	// directory when all records of it went with the power.
 	pointMode = 0o1755
 
 	// MaxLeftovers bounds how many entries of the mount root are looked at for
@@ -24,8 +24,9 @@ const (
 	MaxLeftovers = 4096
 )
 
-// ours reports whether a usable directory was made to mount on.
-func ours(st unix.Stat_t) bool { return st.Mode&0o7777 == pointMode }
+// ours reports whether a usable directory was made to mount on, under whatever
+// umask.
+func ours(st unix.Stat_t) bool { return st.Mode&0o7000 == pointMode&0o7000 }
 
 // sweep removes the directories that an earlier run made, which a power cut
 // left without a record: the records lie on a volatile file system, the mount

@@ -96,6 +96,7 @@ func TestRecoverAfterPowerCut(t *testing.T) {
 		return path
 	}
 	os.Mkdir(filepath.Join(m.o.Root, "ADMIN"), 0o755)
+	os.Chmod(sticky("UMASK077"), 0o700|os.ModeSticky) // as under the unit
 	os.Mkdir(sticky("FULL")+"/x", 0o755)
 	os.Chown(sticky("SOMEBODY"), 65534, 65534)
 	if err := unix.Mount("tmpfs", sticky("MOUNTED"), "tmpfs", 0, "mode=1755"); err != nil {

@@ -12,22 +12,34 @@ import (
 
 // Bounds for waiting; a loaded machine needs a fraction of them.
 const (
-	soon   = 2 * time.Minute
-	later  = 5 * time.Minute
-	reboot = BootTimeout
+	moments = 30 * time.Second
+	soon    = 2 * time.Minute
+	later   = 5 * time.Minute
+	reboot  = BootTimeout
 )
 
-// await waits until ok says so.
+// await waits until ok says so. What asks the board costs the board's own time,
+// so it is asked again after three times as long as the answer took.
 func (r *rig) await(what string, bound time.Duration, ok func() bool) {
 	r.t.Helper()
 	deadline := time.Now().Add(bound)
-	for !ok() {
+	for {
+		asked := time.Now()
+		if ok() {
+			return
+		}
 		if time.Now().After(deadline) {
 			r.t.Fatalf("not within %s: %s", bound, what)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(min(max(awaitEvery, 3*time.Since(asked)), awaitMost))
 	}
 }
+
+// The time between two looks: at what is seen from outside, and at most.
+const (
+	awaitEvery = 50 * time.Millisecond
+	awaitMost  = 2 * time.Second
+)
 
 // clean waits until nothing of any stick is left: no LED, mount or directory.
 func (r *rig) clean() {
@@ -36,8 +48,15 @@ func (r *rig) clean() {
 		return r.fw.ledRegister == 0 || !r.LED.On() && r.LED.Steady() > 2*time.Second
 	})
 	r.await("no mount left", soon, func() bool { return !strings.Contains(r.file("/proc/self/mountinfo"), " /media/") })
-	r.await("no directory left in /media", soon, func() bool {
-		names, err := r.List(context.Background(), "/media")
+	names := ""
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("in /media: %s", names)
+		}
+	}()
+	r.await("no directory left in /media", soon, func() (ok bool) {
+		var err error
+		names, err = r.List(context.Background(), "/media")
 		return err == nil && names == "[]"
 	})
 }
@@ -186,7 +205,7 @@ func (r *rig) lit(plugged time.Time) {
 		return // its LED is too fast for what can be asked of the guest
 	}
 	var at time.Time
-	r.await("LED on", soon, func() (ok bool) { at, ok = r.LED.FirstOn(plugged); return ok })
+	r.await("LED on", moments, func() (ok bool) { at, ok = r.LED.FirstOn(plugged); return ok })
 	r.t.Logf("LED on %.2f s after the plug", at.Sub(plugged).Seconds())
 }
 

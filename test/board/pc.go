@@ -34,7 +34,7 @@ func BuildPC(c *Cache, a *Agent) (*Firmware, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs = append(inputs, kernel, pki.dir, a.id, strings.Join(pcModules, " "), "1")
+	inputs = append(inputs, kernel, pki.dir, a.id, strings.Join(pcModules, " "), "2")
 	dir, err := c.Layer("pc", inputs, func(dir string) error {
 		if err := pcDisk(dir, pki); err != nil {
 			return err
@@ -55,7 +55,7 @@ func pcDisk(dir string, pki PKI) error {
 	if err := link("vendor-ca.pem", filepath.Join(tree, "rauc", "keyring.pem")); err != nil {
 		return err
 	}
-	return errors.Join(makeExt4(filepath.Join(dir, "srv.img"), tree, 64*mib, "srv"), os.RemoveAll(tree))
+	return errors.Join(makeExt4(filepath.Join(dir, "srv.img"), tree, 96*mib, "srv"), os.RemoveAll(tree))
 }
 
 // smallInputs is what the small machines are made from besides the kernel.
