@@ -12,10 +12,10 @@ import (
 
 // Bounds for waiting; a loaded machine needs a fraction of them.
 const (
-	moments = 30 * time.Second
-	soon    = 2 * time.Minute
-	later   = 5 * time.Minute
-	reboot  = BootTimeout
+	atOnce = 30 * time.Second
+	soon   = 2 * time.Minute
+	later  = 5 * time.Minute
+	reboot = BootTimeout
 )
 
 // await waits until ok says so. What asks the board costs the board's own time,
@@ -205,7 +205,7 @@ func (r *rig) lit(plugged time.Time) {
 		return // its LED is too fast for what can be asked of the guest
 	}
 	var at time.Time
-	r.await("LED on", moments, func() (ok bool) { at, ok = r.LED.FirstOn(plugged); return ok })
+	r.await("LED on", atOnce, func() (ok bool) { at, ok = r.LED.FirstOn(plugged); return ok })
 	r.t.Logf("LED on %.2f s after the plug", at.Sub(plugged).Seconds())
 }
 
