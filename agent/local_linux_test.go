@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"usbagent/test/disk"
 	"usbagent/test/raucbench"
 )
 
@@ -219,4 +220,29 @@ func TestPlacesOfOthers(t *testing.T) {
 			t.Error("what was there before is gone")
 		}
 	})
+}
+
+// TestListThatCannotBeWritten: a script that cannot be noted as executed is
+// not executed.
+func TestListThatCannotBeWritten(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"full":      func(t *testing.T, dir string) { disk.Fill(t, dir) },
+		"read-only": func(t *testing.T, dir string) { disk.ReadOnly(t, dir) },
+		"immutable": func(t *testing.T, dir string) { disk.Immutable(t, filepath.Join(dir, "cache")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			dir := disk.Ext4(t, 4<<20)
+			b.must(os.Mkdir(filepath.Join(dir, "cache"), 0o755))
+			spoil(t, dir)
+			b.config["autorun.executed_list"] = quote(filepath.Join(dir, "cache/executed.list"))
+			b.start()
+			s, device := b.run("LIST", b.scriptFiles("echo ran >>"+b.dir+"/out"))
+			b.expect(s, "autorun", "refused", "not run, since it could not be noted as executed")
+			if s.Code != 4 || b.out() != "" {
+				t.Errorf("code %d, the script wrote %q", s.Code, b.out())
+			}
+			b.pull(device)
+		})
+	}
 }

@@ -193,3 +193,31 @@ func TestSticksComeAndGo(t *testing.T) {
 		t.Errorf("left behind: %s", h.names)
 	}
 }
+
+// TestLargestScript: a script of the largest size allowed costs the daemon
+// that, once, and what it had is given back.
+func TestLargestScript(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	_, device := b.run("WARM", b.scriptFiles("true"))
+	b.pull(device)
+	before := b.memory()
+	const size = 64 << 20 // autorun.max_size
+	tail := "\necho ran >>" + b.dir + "/out\n"
+	line := "# " + strings.Repeat("x", 1021) + "\n"
+	script := "#!/bin/sh\n" + strings.Repeat(line, size/len(line)-2)
+	script += "#" + strings.Repeat("y", size-len(script)-len(tail)-1) + tail
+	s, device := b.run("LARGE", files{"autorun.sh": script}.sign(b, "autorun.sh", vendor))
+	b.expect(s, "autorun", "done", "exit status 0")
+	peak := b.memory() - before
+	t.Logf("%d MiB more at the peak for a script of %d MiB", peak>>20, len(script)>>20)
+	if len(script) != size || b.out() != "ran\n" || peak > size+32<<20 && !raceDetector {
+		t.Errorf("%d bytes; the script wrote %q; %d MiB more at the peak", len(script), b.out(), peak>>20)
+	}
+	b.pull(device)
+	b.wait("the memory to be given back", func() bool { return b.look().memory < before+32<<20 })
+	over := files{"autorun.sh": script + "\n"}.sign(b, "autorun.sh", vendor)
+	s, device = b.run("OVER", over)
+	b.expect(s, "autorun", "refused", "the limit is 64 MiB (autorun.max_size)")
+	b.pull(device)
+}

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -111,4 +113,37 @@ func sources(t *testing.T) string {
 		}
 	}
 	return all.String()
+}
+
+// TestDocsNameRealTests: each test that a page names as a proof is there.
+func TestDocsNameRealTests(t *testing.T) {
+	tests := make(map[string]bool)
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, name := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			tests[name[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	named := 0
+	for _, page := range pages {
+		for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(repository(t, "docs/"+filepath.Base(page)), -1) {
+			if named++; !tests[name[1]] {
+				t.Errorf("%s names %s, which is nowhere", filepath.Base(page), name[1])
+			}
+		}
+	}
+	if named < 50 {
+		t.Fatalf("only %d tests are named: nothing was compared", named)
+	}
 }
