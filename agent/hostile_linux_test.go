@@ -39,7 +39,19 @@ func (b *bench) genuine(dir string) {
 // TestFilesOfOtherTypes: what is no regular file is refused, whatever stands
 // behind it, and nothing is followed or waited for.
 func TestFilesOfOtherTypes(t *testing.T) {
-	b := newBench(t)
+	t.Run("openat2", func(t *testing.T) { otherTypes(t, newBench(t)) })
+	// As on kernels before 5.6, and under the unit's RestrictSUIDSGID.
+	t.Run("openat", func(t *testing.T) {
+		b := newBench(t)
+		b.under = []string{need.Tool(t, "strace"), "-D", "-f", "--seccomp-bpf", "-qq", "-o", b.dir + "/trace", "-e", "inject=openat2:error=ENOSYS"}
+		otherTypes(t, b)
+		if !strings.Contains(read(t, b.dir+"/trace"), "(INJECTED)") {
+			t.Error("openat2 was never tried: nothing was proven")
+		}
+	})
+}
+
+func otherTypes(t *testing.T, b *bench) {
 	b.withRAUC()
 	b.start()
 	host := filepath.Join(b.dir, "host")

@@ -51,7 +51,7 @@ func (a *Agent) scriptStep(ctx context.Context, s *stick, o *offer) {
 		return
 	}
 	payload, err := a.stagePayload(ctx, s, o, script.said.Files)
-	defer payload.Close()
+	defer func() { payload.Close() }() // nil after an error, which is nothing to close
 	switch {
 	case ctx.Err() != nil: // the next agent begins anew with the stick
 	case s.ctx.Err() != nil:
