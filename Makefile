@@ -19,13 +19,13 @@ BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
 # for another user through sudo, with the environment kept. The tools they use
 # lie partly in sbin.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
-ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_SOAK,USBAGENT_PERFORMANCE)
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_SOAK,USBAGENT_PERFORMANCE,USBAGENT_PERFORMANCE_RUNS,USBAGENT_PERFORMANCE_HASH)
 TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 # The race detector needs a C compiler.
 RACE     := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross setup test lint vuln demo soak bench bench-go docs clean FORCE
+.PHONY: help build cross setup test lint vuln demo soak bench bench-hash bench-go docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ demo: build ## the main job, shown step by step in this terminal (under a minute
 bench: ## measure on the emulated board, against the shell way and the floor: writes docs/performance.md (an hour)
 	bash test/setup
 	USBAGENT_PERFORMANCE=$(CURDIR)/docs/performance.md $(GO) test -count=1 -timeout 180m -v $(TESTEXEC) -run '^TestPerformance$$' ./test/board
+
+bench-hash: ## the largest script's verification on the emulated board, in instructions
+	bash test/setup
+	USBAGENT_PERFORMANCE_HASH=1 $(GO) test -count=1 -timeout 60m -v $(TESTEXEC) -run '^TestPerformanceOfHashing$$' ./test/board
 
 bench-go: ## the Go benchmarks; what they say is for people, it is no test
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -3,17 +3,27 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestLinkerLeavesOutUnusedMethods: reflection that looks methods up by names
-// that the linker cannot know makes it keep every exported method there is;
-// text/template does so, and with it cobra's own templates.
-func TestLinkerLeavesOutUnusedMethods(t *testing.T) {
-	out, err := buildForBoard(t, "-s -w -dumpdep").CombinedOutput()
+// maxBinarySize bounds the program for the board, stripped, in bytes. The goal
+// is 6 MB; docs/performance.md says why it is missed. What is more than today
+// needs a reason.
+const maxBinarySize = 9_000_000
+
+// TestBinaryForTheBoard looks at its size, and for what would let it grow most:
+// reflection that looks methods up by names that the linker cannot know makes it
+// keep every exported method there is. text/template does so, and with it
+// cobra's own templates.
+func TestBinaryForTheBoard(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "usbagent")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -dumpdep", "-o", program, ".")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7")
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -26,12 +36,12 @@ func TestLinkerLeavesOutUnusedMethods(t *testing.T) {
 			t.Errorf("the linker keeps all methods because of: %s", edge)
 		}
 	}
-}
-
-// buildForBoard builds the program as the Makefile does, for the board.
-func buildForBoard(t *testing.T, ldflags string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+ldflags, "-o", filepath.Join(t.TempDir(), "usbagent"), ".")
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7")
-	return cmd
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", info.Size())
+	if info.Size() > maxBinarySize {
+		t.Errorf("the program has %d bytes, more than %d", info.Size(), maxBinarySize)
+	}
 }
