@@ -234,6 +234,27 @@ systemctl daemon-reload; udevadm control --reload`, "Finished usb-stick@"},
 	"floor": {"systemctl stop usbagent; systemd-run --unit=floor /usr/local/bin/floor", "floor.service: Deactivated"},
 }
 
+// startTrace has the kernel take down what happens (Documentation/trace: ftrace.rst,
+// kprobetrace.rst). Two places have no event of their own: disk_uevent tells user
+// space of a disk and its partitions, do_renameat2 gives a file a new name; the
+// registers are those of the procedure call standard, and a disk's name stands
+// behind three numbers in its struct gendisk.
+const startTrace = `set -e
+[ -e /sys/kernel/tracing/trace ] || mount -t tracefs tracefs /sys/kernel/tracing
+cd /sys/kernel/tracing
+echo 0 >tracing_on
+echo 24576 >buffer_size_kb
+echo 'p:bench/uevent disk_uevent action=%r1:u32 name=+12(%r0):string' >>kprobe_events
+echo 'p:bench/rename do_renameat2 to=+0(+0(%r3)):string' >>kprobe_events
+for event in bench/uevent bench/rename gpio/gpio_value syscalls/sys_exit_mount syscalls/sys_exit_move_mount \
+	task/task_newtask task/task_rename sched/sched_switch; do
+	echo 1 >events/$event/enable
+done
+echo >trace
+sync
+sleep 2
+echo 1 >tracing_on`
+
 // measure plugs the stick into a fresh board.
 func (s *station) measure(way string) run {
 	t := s.t
@@ -244,7 +265,8 @@ func (s *station) measure(way string) run {
 	}
 	r := &rig{Board: b, parts: parts{fw: s.fw}, t: t}
 	defer b.Close()
-	r.sh(ways[way].prepare + "; sync; sleep 2; measure start")
+	r.sh(ways[way].prepare)
+	r.sh(startTrace)
 	image := filepath.Join(r.dir, "stick.img")
 	if err := copySparse(image, s.stick); err != nil {
 		t.Fatal(err)
