@@ -3,6 +3,7 @@
 package board
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -69,7 +70,7 @@ type run struct {
 
 func (r run) String() string {
 	text, _ := json.Marshal(r.Marks)
-	return fmt.Sprintf("%s %d of %d bytes, peak %d", text, r.BytesRead, r.Files, r.Peak)
+	return fmt.Sprintf("%s %d of %d bytes, peak %d\nuntil the script: %s", text, r.BytesRead, r.Files, r.Peak, r.Shares())
 }
 
 // station is a settled board that counts instructions, with all three ways on
@@ -116,13 +117,11 @@ func newStation(t *testing.T) *station {
 // tools are what is installed beside the agent, by its path on the board.
 func (s *station) tools(dir string) ([]File, error) {
 	var files []File
-	for _, name := range []string{"floor", "measure"} {
-		path := filepath.Join(dir, name)
-		if err := goBuild(path, "arm", "usbagent/test/board/"+name); err != nil {
-			return nil, err
-		}
-		files = append(files, File{Name: name, Path: path})
+	floor := filepath.Join(dir, "floor")
+	if err := goBuild(floor, "arm", "usbagent/test/board/floor"); err != nil {
+		return nil, err
 	}
+	files = append(files, File{Name: "floor", Path: floor})
 	for _, name := range []string{"usb-stick", "usb-stick@.service", "90-usb-stick.rules", "steps/10-keyring", "steps/20-autorun", "steps/30-image"} {
 		files = append(files, File{Name: filepath.Base(name), Path: filepath.Join("baseline", name)})
 	}
@@ -136,7 +135,7 @@ i=0; while [ ! -b /dev/sda ]; do i=$((i+1)); [ $i -lt 300 ]; sleep 0.1; done
 mkdir -p /run/tools /usr/local/lib/usb-stick/steps /etc/usbagent /usr/local/bin
 mount -o ro /dev/sda /run/tools
 cd /run/tools
-install -m 0755 floor measure /usr/local/bin
+install -m 0755 floor /usr/local/bin
 install -m 0755 usb-stick /usr/local/lib/usb-stick
 install -m 0755 10-keyring 20-autorun 30-image /usr/local/lib/usb-stick/steps
 install -m 0644 usb-stick@.service 90-usb-stick.rules /usr/local/lib/usb-stick
@@ -282,7 +281,7 @@ func (s *station) measure(way string) run {
 	}
 	time.Sleep(time.Second)
 	result := run{Files: s.files}
-	if err := json.Unmarshal([]byte(r.sh("measure stop")), &result.Result); err != nil {
+	if result.Result, err = r.trace(); err != nil {
 		t.Fatal(err)
 	}
 	if result.Lost || result.Marks["led"].At == 0 {
@@ -294,6 +293,16 @@ func (s *station) measure(way string) run {
 		result.Peak = number(r.sh("cat /proc/$(systemctl show -P MainPID usbagent)/status"), "VmHWM:") << 10
 	}
 	return result
+}
+
+// trace ends the trace and reads it.
+func (r *rig) trace() (marks.Result, error) {
+	r.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; gzip -1 <trace >/run/trace.gz")
+	text, err := gzip.NewReader(strings.NewReader(r.file("/run/trace.gz")))
+	if err != nil {
+		return marks.Result{}, err
+	}
+	return marks.Read(text)
 }
 
 // number reads the number after a word.
