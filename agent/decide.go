@@ -163,6 +163,9 @@ func (o *offer) result(result, format string, args ...any) ledger.Step {
 	}
 }
 
+// unusableKeyring is why nothing can be verified.
+const unusableKeyring = "the installed keyring cannot be used (usbagent keyring restore brings the kept one back)"
+
 // rotation is a keyring that may become the installed one.
 type rotation struct {
 	verified *signature.Verified
@@ -186,7 +189,7 @@ func (r Rules) decideKeyring(o *offer, installed *signature.Keyring, missing err
 		return nil, o.result(Refused, "%v", err)
 	}
 	if missing != nil {
-		return nil, o.result(Refused, "the installed keyring cannot be used: %v", missing)
+		return nil, o.result(Refused, unusableKeyring+": %v", missing)
 	}
 	switch fresh, err := keyring.Fresh(offered, installed, content); {
 	case err != nil:

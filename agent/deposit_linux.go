@@ -45,7 +45,7 @@ func reportDir(root handle) (handle, error) {
 	}
 	f, err := root.beneath(ReportDir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if errors.Is(err, unix.ENOTDIR) {
-		err = errors.New("a link or a file has this name")
+		err = errors.New("a link or a file has this name: remove it from the stick")
 	}
 	if err != nil {
 		return handle{}, err

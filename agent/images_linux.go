@@ -38,7 +38,7 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 	for _, v := range s.volumes {
 		if v.found.tooMany {
 			i := image{volume: v, name: "*" + ImageSuffix}
-			a.report(s, i.result(Refused, "more than %d images; none of them is installed", MaxImages), CodeImage)
+			a.report(s, i.result(Refused, "more than %d images; none of them is installed: leave those that are meant", MaxImages), CodeImage)
 			continue
 		}
 		for _, name := range v.found.images {
@@ -162,7 +162,7 @@ func (a *Agent) identify(i *image) error {
 	i.past, _ = a.Ledger.ImageByID(i.id)
 	installed, err := a.store.Installed()
 	if err != nil {
-		return fmt.Errorf("the installed keyring cannot be used: %w", err)
+		return fmt.Errorf(unusableKeyring+": %w", err)
 	}
 	i.bundle, i.info, i.known, err = a.rules.examineBundle(installed, i.trailer.CMS)
 	return err
@@ -401,6 +401,6 @@ func (a *Agent) reboot(ctx context.Context, s *stick) {
 		a.rebooting = false
 		a.mu.Unlock()
 		i := image{volume: &volume{device: s.disk.Name}}
-		a.report(s, i.result(Failed, "installed, but the board could not be restarted: %v", err), CodeImage)
+		a.report(s, i.result(Failed, "installed, but the board could not be restarted: %v (cut its power once)", err), CodeImage)
 	}
 }

@@ -93,7 +93,7 @@ func (o InspectOptions) script(ctx context.Context, offer *offer, installed *sig
 func (o InspectOptions) images(ctx context.Context, v *volume, in *Inspection, installed *signature.Keyring, missing error) {
 	if v.found.tooMany {
 		i := image{volume: v, name: "*" + ImageSuffix}
-		in.add(i.result(Refused, "more than %d images; none of them is installed", MaxImages), CodeImage)
+		in.add(i.result(Refused, "more than %d images; none of them is installed: leave those that are meant", MaxImages), CodeImage)
 		return
 	}
 	var misfits []ledger.Step
@@ -128,7 +128,7 @@ func (o InspectOptions) image(ctx context.Context, i *image, installed *signatur
 	}
 	defer i.file.Close()
 	if missing != nil {
-		return i.result(Refused, "the installed keyring cannot be used: %v", missing), installer.Refuse
+		return i.result(Refused, unusableKeyring+": %v", missing), installer.Refuse
 	}
 	if i.bundle, i.info, i.known, err = o.Rules.examineBundle(installed, i.trailer.CMS); err != nil {
 		return i.result(Refused, "%v", err), installer.Refuse
@@ -181,7 +181,7 @@ func (o InspectOptions) hash(ctx context.Context, i *image) error {
 		return plain(err)
 	}
 	if !bytes.Equal(h.Sum(nil), i.bundle.Sum) {
-		return errors.New("the content is not what was signed: the file is damaged or was changed")
+		return errors.New("the content is not what was signed: the file is damaged or was changed: copy it to the stick anew")
 	}
 	return nil
 }

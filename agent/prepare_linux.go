@@ -113,7 +113,7 @@ func (a *Agent) admit(s *stick) error {
 	hung := a.hung
 	a.mu.Unlock()
 	if hung >= MaxAbandoned {
-		return fmt.Errorf("%d devices do not answer; no further one is tried before some of them do", hung)
+		return fmt.Errorf("%d devices do not answer, no further one is tried: pull them", hung)
 	}
 	if a.Config.Devices.StorageOnly {
 		return storageOnly(s.disk)

@@ -41,7 +41,7 @@ func (r Rules) decideScript(o *offer, executed bool, installed *signature.Keyrin
 		return nil, o.result(Skipped, "already executed (its MD5 %x is in the list)", o.content.MD5())
 	}
 	if missing != nil {
-		return nil, o.result(Refused, "the installed keyring cannot be used: %v", missing)
+		return nil, o.result(Refused, unusableKeyring+": %v", missing)
 	}
 	verified, err := signature.Verify(installed, o.content, o.p7s, r.Script)
 	if err != nil {

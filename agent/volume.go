@@ -73,7 +73,7 @@ func (v *volume) search() error {
 	count := 0
 	err := v.names(func(name string) error {
 		if count++; count > MaxEntries {
-			return fmt.Errorf("more than %d names in the root directory", MaxEntries)
+			return fmt.Errorf("more than %d names in the root directory: move what is not for a board into a folder", MaxEntries)
 		}
 		s.add(name)
 		return nil
@@ -188,9 +188,9 @@ func abandonable(ctx context.Context, stall, total time.Duration, work func(prog
 		case <-ticks:
 			idle.Reset(stall)
 		case <-idle.C:
-			return fmt.Errorf("%w (nothing came for %v)", errAbandoned, stall)
+			return fmt.Errorf("%w (nothing came for %v): try it again, then another stick", errAbandoned, stall)
 		case <-end.C:
-			return fmt.Errorf("%w in time (%v)", errAbandoned, total)
+			return fmt.Errorf("%w in time (%v): try it again, then another stick", errAbandoned, total)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -46,7 +46,7 @@ type Trailer struct {
 // than the file holds. An error means that it is no RAUC bundle.
 func ReadTrailer(r io.ReaderAt, size int64) (Trailer, error) {
 	if size < MinBundleSize {
-		return Trailer{}, fmt.Errorf("read bundle: %d bytes are too few for a RAUC bundle", size)
+		return Trailer{}, fmt.Errorf("read bundle: %d bytes are too few for a RAUC bundle: copy it anew", size)
 	}
 	var magic [4]byte
 	var end [cmsSizeBytes]byte
@@ -58,7 +58,7 @@ func ReadTrailer(r io.ReaderAt, size int64) (Trailer, error) {
 	}
 	n := binary.BigEndian.Uint64(end[:])
 	if n == 0 || n > MaxCMSSize || int64(n) > size-MinBundleSize {
-		return Trailer{}, fmt.Errorf("read bundle: no RAUC bundle, or a truncated one: its last 8 bytes are no size of a signature (%d)", n)
+		return Trailer{}, fmt.Errorf("read bundle: no RAUC bundle, or a truncated one: its last 8 bytes are no size of a signature (%d): copy it anew", n)
 	}
 	t := Trailer{
 		CMS:         make([]byte, n),

@@ -76,12 +76,12 @@ type Backend interface {
 // Errors that a caller branches on; each is wrapped by what the methods return.
 var (
 	// ErrBusy means that another installation runs and none was started.
-	ErrBusy = errors.New("the installer is busy with another installation")
+	ErrBusy = errors.New("the installer is busy with another installation (plug the stick in anew when that is done)")
 	// ErrUnclear means that an installation was started and its end was not
 	// seen: look at the slots.
 	ErrUnclear = errors.New("the end of the installation was not seen")
 	// ErrNotReady means that the running system was not confirmed good in time.
-	ErrNotReady = errors.New("the running system is not confirmed good")
+	ErrNotReady = errors.New("the running system is not confirmed good (wait until the boot has finished, then plug the stick in anew)")
 	// ErrNotRunning means that there is no installation to adopt.
 	ErrNotRunning = errors.New("no installation is running")
 	// ErrCannotBind means that this installer cannot be bound to a manifest.

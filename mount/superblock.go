@@ -52,7 +52,7 @@ var (
 	ErrPartitionTable = errors.New("a partition table, no file system")
 
 	// ErrNone is returned by Probe where nothing known was found.
-	ErrNone = errors.New("no known file system")
+	ErrNone = errors.New("no file system that a board knows: format it as FAT32, exFAT, NTFS or ext4")
 )
 
 // ProbeError says why a device that looks like a file system is none that can
@@ -129,7 +129,7 @@ func (p *prober) verdict(found []Superblock, foreign []string, damaged error) (S
 	case damaged != nil:
 		return Superblock{}, damaged
 	case len(names) == 1:
-		return Superblock{}, broken(names[0], "this kind of file system is not supported")
+		return Superblock{}, broken(names[0], "this kind of file system is not supported: format it as FAT32, exFAT, NTFS or ext4")
 	}
 	table, err := p.partitionTable()
 	if err != nil {

@@ -107,7 +107,7 @@ func (m *Mounter) tree(ctx context.Context, x *Mount, s Superblock) error {
 		return m.ntfs3gTree(ctx, x, failed)
 	}
 	if failed == nil {
-		failed = fmt.Errorf("%w: the kernel does not know %s", ErrNoDriver, s.Type)
+		failed = fmt.Errorf("%w: the kernel does not know %s (format the stick as FAT32 or ext4)", ErrNoDriver, s.Type)
 	}
 	return failed
 }

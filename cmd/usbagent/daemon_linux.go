@@ -261,7 +261,7 @@ func lockMachine(path string) (*os.File, error) {
 		}
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errors.New("another usbagent runs on this machine already")
+		err = errors.New("another usbagent runs on this machine already: stop it first (systemctl stop usbagent)")
 	}
 	if err != nil {
 		f.Close()

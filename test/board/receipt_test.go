@@ -20,6 +20,7 @@ func TestBoardReceipt(t *testing.T) {
 	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
+	r.sh("mkdir -p /etc/usbagent")
 	r.put("/etc/usbagent/config.toml", "[report]\non_stick = true\n")
 	r.sh("systemctl restart usbagent")
 	fsck := map[string][]string{"ext4": {"e2fsck", "-fn"}, "fat32": {"fsck.vfat", "-n"}, "exfat": {"fsck.exfat", "-n"}}
