@@ -18,6 +18,7 @@ import (
 
 	"usbagent/test/disk"
 	"usbagent/test/need"
+	"usbagent/test/raucbench"
 )
 
 // wanted are the names that mean something on a stick.
@@ -253,6 +254,19 @@ func unprintable(text string) string {
 		}
 	}
 	return ""
+}
+
+// TestTextOfOthers: what a hook of a bundle writes is quoted, not shown.
+func TestTextOfOthers(t *testing.T) {
+	b := newBench(t)
+	rauc := b.withRAUC()
+	b.start()
+	hook := "#!/bin/sh\nprintf 'back\\\\slash \\033[2J \\302\\23331m \\342\\200\\256 \\r' >&2\nexit 10\n"
+	image, _ := b.bundle(rauc, "2", raucbench.Bundle{PKI: vendor, Hook: hook})
+	s, device := b.run("HOOK", files{"firmware.image": image})
+	b.expect(s, "image", "failed", `back\slash \x1b[2J \u009b31m \u202e`)
+	b.terminals(t, s.Mountpoint)
+	b.pull(device)
 }
 
 // TestManyEntries: a directory with 100,000 names, and one with 10,000 images

@@ -374,7 +374,7 @@ func (a *Agent) showProgress(percent int, message string) {
 	a.mu.Lock()
 	a.progress = nil
 	if percent >= 0 {
-		a.progress = &Progress{Percent: percent, Message: message}
+		a.progress = &Progress{Percent: percent, Message: tame(message)}
 	}
 	a.mu.Unlock()
 	a.publish()

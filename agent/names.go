@@ -133,12 +133,17 @@ const MaxMessage = 4096
 // Show makes a name from a stick safe for logs and terminals: every byte and
 // rune that is not printable is escaped as in a Go string literal, and the
 // length is bounded by MaxShown bytes.
-func Show(name string) string { return escape(name, MaxShown) }
+func Show(name string) string { return escape(name, MaxShown, `\\`) }
 
 // ShowMessage is Show for whole messages, up to MaxMessage bytes.
-func ShowMessage(text string) string { return escape(text, MaxMessage) }
+func ShowMessage(text string) string { return escape(text, MaxMessage, `\\`) }
 
-func escape(text string, limit int) string {
+// tame is for messages in which names went through Show already, and what
+// others wrote (an installer, a hook) did not: as ShowMessage, but backslashes
+// stay as they are.
+func tame(text string) string { return escape(text, MaxMessage, `\`) }
+
+func escape(text string, limit int, backslash string) string {
 	var b strings.Builder
 	for i := 0; i < len(text) && b.Len() <= limit; {
 		r, size := utf8.DecodeRuneInString(text[i:])
@@ -146,7 +151,7 @@ func escape(text string, limit int) string {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, text[i])
 		case r == '\\':
-			b.WriteString(`\\`)
+			b.WriteString(backslash)
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		default:

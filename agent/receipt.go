@@ -109,7 +109,7 @@ func (r *Receipt) bound() {
 		lines := r.Output[i].Lines
 		lines = slices.Clone(lines[max(0, len(lines)-MaxReceiptLines):])
 		for j := range lines {
-			lines[j] = escape(lines[j], MaxReceiptLine)
+			lines[j] = escape(lines[j], MaxReceiptLine, `\\`)
 		}
 		r.Output[i].Lines = lines
 	}
@@ -127,7 +127,7 @@ func (r *Receipt) bound() {
 func boundSteps(list []ledger.Step) []ledger.Step {
 	list = append([]ledger.Step{}, list[:min(len(list), MaxReceiptSteps)]...)
 	for i := range list {
-		list[i].Reason = escape(list[i].Reason, MaxReceiptReason)
+		list[i].Reason = escape(list[i].Reason, MaxReceiptReason, `\\`)
 	}
 	return list
 }

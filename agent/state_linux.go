@@ -29,6 +29,7 @@ func (a *Agent) change(s *stick, alter func()) {
 // report logs the result of one step and keeps it. A code other than 0 becomes
 // the stick's failure code, unless it has one: the first failure counts.
 func (a *Agent) report(s *stick, step ledger.Step, code int) {
+	step.Reason = tame(step.Reason)
 	bad := step.Result == Refused || step.Result == Failed
 	fields := []zap.Field{zap.String("step", step.Step), zap.String("result", step.Result),
 		zap.String("partition", step.Device), zap.String("file", step.File), zap.String("reason", step.Reason)}
