@@ -316,45 +316,105 @@ func TestRunAlwaysNeedsTheHistory(t *testing.T) {
 	b.pull(device)
 }
 
+// always is a stick whose script runs at each plug and vouches for two files,
+// one that is copied to memory and one that is not.
+func (b *bench) always() (image string) {
+	large := strings.Repeat("large payload\n", 400<<10)
+	f := b.scriptFiles("# usbagent: run always", vouch("small", "small\n"), vouch("sub/large", large),
+		"[ $(cat small | wc -c) = 6 ] && [ $(cat sub/large | wc -c) = "+fmt.Sprint(len(large))+" ] && echo ran >>"+b.dir+"/out")
+	f["small"], f["sub/large"] = "small\n", large
+	return b.stick("KILL", f)
+}
+
+// afterKill starts the daemon again while the stick is in, and checks that the
+// script never ran twice in this insertion, and that nothing is left.
+func (b *bench) afterKill(what, device string, before int) {
+	b.t.Helper()
+	b.start()
+	s := b.done(device)
+	switch ran := strings.Count(b.out(), "ran") - before; {
+	case ran > 1:
+		b.t.Errorf("%s: the script ran %d times", what, ran)
+	case ran == 0 && s.Code != 5:
+		b.t.Errorf("%s: the script did not run and the stick has code %d: %+v", what, s.Code, s.Steps)
+	}
+	if left := b.leftovers(); len(left) != 0 {
+		b.t.Errorf("%s: left: %v", what, left)
+	}
+	b.pull(device)
+	b.stop(syscall.SIGTERM)
+	if left := b.mounts(); len(left) != 0 {
+		b.t.Fatalf("%s: mounts left: %v", what, left)
+	}
+}
+
 // TestKilledWithPayload kills the daemon at random moments while it copies and
-// binds what a script with "run always" vouches for: the script never runs
-// twice in one insertion, never sees other bytes, and nothing is left.
+// binds what a script with "run always" vouches for.
 func TestKilledWithPayload(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	b := newBench(t)
-	large := strings.Repeat("large payload\n", 400<<10)
-	f := b.scriptFiles("# usbagent: run always", vouch("small", "small\n"), vouch("sub/large", large),
-		"[ $(cat small | wc -c) = 6 ] && [ $(cat sub/large | wc -c) = "+fmt.Sprint(len(large))+" ] && echo ran >>"+b.dir+"/out")
-	f["small"], f["sub/large"] = "small\n", large
-	image := b.stick("KILL", f)
+	image := b.always()
 	moments := make(map[string]int)
 	for i := range killRounds {
 		b.start()
+		before := strings.Count(b.out(), "ran")
 		device := b.plug(image)
-		ran := strings.Count(b.out(), "ran")
 		time.Sleep(time.Duration(random.Int64N(int64(250 * time.Millisecond))))
 		b.stop(syscall.SIGKILL)
-		moments[fmt.Sprintf("ran %d, copying %d", strings.Count(b.out(), "ran")-ran, len(b.leftovers()))]++
-		b.start()
-		s := b.done(device)
-		switch more := strings.Count(b.out(), "ran") - ran; {
-		case more > 1:
-			t.Errorf("round %d: the script ran %d times", i, more)
-		case more == 0 && s.Code != 5:
-			t.Errorf("round %d: the script did not run and the stick has code %d: %+v", i, s.Code, s.Steps)
-		}
-		if left := b.leftovers(); len(left) != 0 {
-			t.Errorf("round %d: left: %v", i, left)
-		}
-		b.pull(device)
-		b.stop(syscall.SIGTERM)
-		if left := b.mounts(); len(left) != 0 {
-			t.Fatalf("round %d: mounts left: %v", i, left)
-		}
+		moments[fmt.Sprint("ran ", strings.Count(b.out(), "ran")-before)]++
+		b.afterKill(fmt.Sprint("round ", i), device, before)
 	}
 	t.Logf("where the daemon was when it was killed: %v", moments)
+}
+
+// steps are the system calls by which copies are finished, named, laid over
+// the stick's files and taken away again.
+var steps = []string{"fchmod", "linkat", "open_tree", "mount_setattr", "move_mount", "unlinkat", "umount2"}
+
+// TestKilledAtEachStep kills the daemon at each of the steps, as the kernel
+// gets to them, counted for each thread of the daemon.
+func TestKilledAtEachStep(t *testing.T) {
+	strace := need.Tool(t, "strace")
+	b := newBench(t)
+	image := b.always()
+	killed := make(map[string]int)
+	for _, call := range steps {
+		for n := 1; n <= 4; n++ {
+			b.start()
+			before := strings.Count(b.out(), "ran")
+			tracer := command(strace, "-f", "-p", fmt.Sprint(b.daemon.Process.Pid), "-o", "/dev/null",
+				"-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n))
+			b.must(tracer.Start())
+			b.wait("strace to be there", func() bool {
+				return !strings.Contains(read(t, fmt.Sprintf("/proc/%d/status", b.daemon.Process.Pid)), "TracerPid:\t0\n")
+			})
+			device := b.plug(image)
+			ended := false
+			for end := time.Now().Add(patience); !ended && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+				select {
+				case <-b.exited:
+					killed[call]++
+					ended, b.daemon = true, nil
+				default:
+					st := b.status().Sticks
+					ended = len(st) > 0 && st[len(st)-1].Present && !st[len(st)-1].Finished.IsZero()
+				}
+			}
+			if b.daemon != nil {
+				b.stop(syscall.SIGKILL)
+			}
+			tracer.Wait()
+			b.afterKill(fmt.Sprintf("%s %d", call, n), device, before)
+		}
+	}
+	t.Logf("how often the daemon was killed: %v", killed)
+	for _, call := range steps {
+		if killed[call] == 0 {
+			t.Errorf("%s: the daemon was never killed there, nothing was proven", call)
+		}
+	}
 }
 
 // TestPayloadOf2GB: memory does not grow with the payload.
