@@ -29,6 +29,9 @@
 // `tail -n+20 "$0"`). Immediately before the shell is executed the name is
 // checked to be the private file; if it is not, nothing is executed.
 //
+// What the script vouches for ([Directives]) is bound in the same way: a
+// [Payload] holds the copies, which were hashed while they were made.
+//
 // A lazy unmount of the stick while the script runs would disconnect that
 // bind from the working directory of the script, and a device that only
 // pretends to be gone could feed it other bytes under its own name. Whoever
