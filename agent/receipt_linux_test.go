@@ -4,6 +4,7 @@ package agent_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"usbagent/agent"
+	"usbagent/test/liar"
 	"usbagent/test/raucbench"
 )
 
@@ -297,5 +299,44 @@ func TestReceiptAndAKill(t *testing.T) {
 		b.wait("the stick to be mounted", func() bool { return b.mounted(device) })
 		b.pull(device)
 		b.stop(syscall.SIGTERM)
+	}
+}
+
+// TestReceiptAndABadDevice has devices that take no write: one fails each, one
+// never answers. The first is told at once, the second after a named time; each
+// time nothing else changes, and the next stick is served.
+func TestReceiptAndABadDevice(t *testing.T) {
+	t.Parallel() // it mostly waits
+	b := newReceiptBench(t)
+	b.start()
+	released := make(chan struct{})
+	for i, c := range []struct {
+		reason string
+		write  func(int64) syscall.Errno
+	}{
+		{"receipt not possible on ext4: ", func(int64) syscall.Errno { return syscall.EIO }},
+		{"the device does not answer in time (" + agent.ReceiptTimeout.String(), func(int64) syscall.Errno { <-released; return syscall.EIO }},
+	} {
+		b.mkfs = []string{"-b", fmt.Sprint(liar.Block)}
+		honest := []byte(read(t, b.stick("BAD", b.scriptFiles(fmt.Sprintf("echo %d >>%s/out", i, b.dir)))))
+		b.plugs++
+		disk := liar.New(t, fmt.Sprintf("%s/bad-%d", b.dir, b.plugs), honest, func(_ int64, _ int, honest []byte) []byte { return honest })
+		disk.OnWrite(c.write)
+		device := b.attach(disk.Path)
+		s := b.done(device)
+		b.expect(s, "autorun", "done", "exit status 0")
+		b.expect(s, "report", "failed", c.reason)
+		if s.Code != 0 || s.Result != "done" {
+			t.Errorf("%s: code %d, result %s", c.reason, s.Code, s.Result)
+		}
+	}
+	t.Cleanup(func() { close(released) })
+	b.mkfs = nil
+	s, device := b.run("GOOD", b.scriptFiles("echo good >>"+b.dir+"/out"))
+	b.expect(s, "report", "done", "")
+	b.pull(device)
+	b.wait("the LED to be off", func() bool { return b.led() == "off" })
+	if got := b.out(); got != "0\n1\ngood\n" {
+		t.Errorf("the scripts wrote %q", got)
 	}
 }

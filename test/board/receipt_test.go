@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"usbagent/test/need"
 )
 
 // TestBoardReceipt has the board, with the shipped unit's confinement, leave
@@ -17,7 +15,6 @@ import (
 // where there are owners. Each is then read on the host from the stick itself,
 // whose file system has to be sound.
 func TestBoardReceipt(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	r.sh("mkdir -p /etc/usbagent")

@@ -60,6 +60,14 @@ func New(t testing.TB, dir string, honest []byte, answer Answer) *Disk {
 	return d
 }
 
+// OnWrite decides about writes, which else fail: what it returns is answered,
+// and no byte of the disk changes. It may block.
+func (d *Disk) OnWrite(answer func(offset int64) syscall.Errno) {
+	d.file.mu.Lock()
+	defer d.file.mu.Unlock()
+	d.file.write = answer
+}
+
 // Reads is how often the block at offset was read.
 func (d *Disk) Reads(offset int64) int {
 	d.file.mu.Lock()
@@ -87,6 +95,7 @@ type file struct {
 	mu    sync.Mutex
 	size  int64
 	reads map[int64]int
+	write func(offset int64) syscall.Errno
 }
 
 var (
@@ -119,8 +128,17 @@ func (f *file) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn,
 	return f.Getattr(ctx, h, out)
 }
 
-func (f *file) Write(context.Context, fs.FileHandle, []byte, int64) (uint32, syscall.Errno) {
-	return 0, syscall.EROFS
+func (f *file) Write(_ context.Context, _ fs.FileHandle, p []byte, offset int64) (uint32, syscall.Errno) {
+	f.mu.Lock()
+	answer := f.write
+	f.mu.Unlock()
+	if answer == nil {
+		return 0, syscall.EROFS
+	}
+	if errno := answer(offset); errno != 0 {
+		return 0, errno
+	}
+	return uint32(len(p)), 0
 }
 
 func (f *file) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
