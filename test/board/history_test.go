@@ -5,8 +5,6 @@ package board
 import (
 	"strings"
 	"testing"
-
-	"usbagent/test/need"
 )
 
 // TestBoardTrustAfterRotation shows that the rotation is the whole board's:
@@ -67,7 +65,6 @@ func TestBoardScriptsAgain(t *testing.T) {
 // TestBoardScriptCutOff cuts the power during a script and looks at the stick,
 // still in, after the next boot; then a script ends the board by reboot.
 func TestBoardScriptCutOff(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	stick := r.plain("fat32", "LONG", script(t, r.fw.PKI.Vendor, effect+"\nsync\nsleep 1000")...)

@@ -57,6 +57,9 @@ func (s *Stick) attachReader(m *machine, bus string) error {
 	device := map[string]any{"driver": "usb-bot", "id": s.id, "bus": bus, "attached": false}
 	if s.UAS {
 		device["driver"] = "usb-uas"
+		if s.Port == "" {
+			s.Port = fastPort
+		}
 	}
 	if err := m.qmp.do("device_add", s.at(device), nil); err != nil {
 		return err
@@ -77,6 +80,10 @@ func (s *Stick) attachReader(m *machine, bus string) error {
 	path := map[string]any{"path": "/machine/peripheral/" + s.id, "property": "attached", "value": true}
 	return m.qmp.do("qom-set", path, nil)
 }
+
+// fastPort is a port of the xHCI itself: those of QEMU's hub are too slow for
+// UAS, and QEMU takes them first.
+const fastPort = "2"
 
 // at adds the port to a device's arguments.
 func (s *Stick) at(device map[string]any) map[string]any {

@@ -189,13 +189,13 @@ func mediumLater(r *rig) {
 	stick := r.plain("fat32", "NEXT", script(r.t, r.signer, "# later\n"+effect)...)
 	stick.Empty = true
 	stick.UAS = r.uas
-	plugged := r.plug(stick)
+	r.plug(stick)
 	r.await("the reader", soon, func() bool {
 		size := r.file("/sys/block/sda/size")
 		return strings.TrimSpace(size) == "0"
 	})
 	time.Sleep(3 * time.Second)
-	if _, on := r.LED.FirstOn(plugged); on && r.LED.On() {
+	if r.lighted() {
 		r.t.Error("a reader without a medium is no stick, but the LED is on")
 	}
 	since, inserted := r.ConsoleSize(), time.Now()
@@ -241,7 +241,7 @@ func pullDuringScript(r *rig) {
 	since := r.ConsoleSize()
 	r.plug(stick)
 	r.await("the script began", later, func() bool { return strings.Contains(r.file("/srv/long"), "begun") })
-	if !r.LED.On() {
+	if !r.lighted() {
 		r.t.Error("LED off while the script runs")
 	}
 	r.pull(stick)

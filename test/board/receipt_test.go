@@ -18,7 +18,7 @@ func TestBoardReceipt(t *testing.T) {
 	parallel(t)
 	r := running(t)
 	r.sh("mkdir -p /etc/usbagent")
-	r.put("/etc/usbagent/config.toml", "[report]\non_stick = true\n")
+	r.put(configPath, "[report]\non_stick = true\n")
 	r.sh("systemctl restart usbagent")
 	fsck := map[string][]string{"ext4": {"e2fsck", "-fn"}, "fat32": {"fsck.vfat", "-n"}, "exfat": {"fsck.exfat", "-n"}}
 	for _, fsType := range []string{"ext4", "fat32", "exfat", "ntfs"} {

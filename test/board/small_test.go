@@ -46,6 +46,14 @@ func (r *rig) light() string {
 	return strings.TrimSpace(r.file("/sys/class/leds/input0::capslock/brightness"))
 }
 
+// lighted reports whether the LED is on, on whichever machine.
+func (r *rig) lighted() bool {
+	if r.fw.ledRegister == 0 {
+		return r.light() == "1"
+	}
+	return r.LED.On()
+}
+
 // TestPCFourSticks plugs four sticks into a hub at once: each is mounted on a
 // directory of its own and has its script run once, one after the other.
 func TestPCFourSticks(t *testing.T) {
