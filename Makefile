@@ -19,7 +19,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
 # for another user through sudo, with the environment kept. The tools they use
 # lie partly in sbin.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
-ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_SOAK,USBAGENT_PERFORMANCE,USBAGENT_PERFORMANCE_RUNS,USBAGENT_PERFORMANCE_HASH)
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_BOARD_CACHE,USBAGENT_POWERCUTS,USBAGENT_SOAK,USBAGENT_PERFORMANCE,USBAGENT_PERFORMANCE_RUNS,USBAGENT_PERFORMANCE_HASH)
 TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 # The race detector needs a C compiler.
 RACE     := $(if $(shell command -v gcc),-race)

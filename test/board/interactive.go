@@ -46,7 +46,8 @@ func Interactive(c *Cache, cold bool) error {
 	defer b.Close()
 	fmt.Fprintf(os.Stderr, "\r\nThe board runs; press Enter for its shell. Plug a stick from another terminal:\r\n"+
 		"    make plug DIR=directory     (again without DIR: pull it)\r\n"+
-		"\"poweroff\" or Ctrl-a x ends it. The yellow LED is shown as it changes.\r\n\r\n")
+		"It trusts what openssl signs with -signer %s -inkey %s.\r\n"+
+		"\"poweroff\" or Ctrl-a x ends it. The yellow LED is shown as it changes.\r\n\r\n", fw.PKI.Vendor.Cert, fw.PKI.Vendor.Key)
 	listener, err := control(c, b)
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func showLED(b *Board) {
 			return
 		case <-time.After(500 * time.Millisecond):
 		}
-		if now := b.LED.Pattern(); now != shown {
+		if now := b.LED.Pattern(); now != shown && now != "changing" {
 			shown = now
 			fmt.Fprintf(os.Stderr, "\r\n[yellow LED: %s]\r\n", now)
 		}

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"usbagent/test/need"
 )
 
 // CutsVariable sets how many power cuts TestBoardPowerCuts makes;
@@ -34,7 +32,6 @@ const cutScript = "echo run >>/srv/runs\nsync\nsleep 1\necho end >>/srv/ends\nsy
 // whole old or the whole new one, the list holds what ran, and after the next
 // boot, with the stick still in, nothing has run twice.
 func TestBoardPowerCuts(t *testing.T) {
-	need.BoardScenario(t)
 	cuts := quickCuts
 	if text := os.Getenv(CutsVariable); text != "" {
 		var err error
