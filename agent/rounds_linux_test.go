@@ -78,6 +78,15 @@ func (b *bench) goroutines() []string {
 	return list
 }
 
+func count(list []string, wanted string) (n int) {
+	for _, s := range list {
+		if s == wanted {
+			n++
+		}
+	}
+	return n
+}
+
 // created is the function that started a goroutine.
 func created(trace string) string {
 	_, by, found := strings.Cut(trace, "created by ")
@@ -113,7 +122,8 @@ func TestManyRounds(t *testing.T) {
 	}
 	b.start()
 	all()
-	fewGoroutines := b.goroutines()
+	b.holds()
+	few := b.goroutines()
 
 	b.start()
 	all()
@@ -144,8 +154,12 @@ func TestManyRounds(t *testing.T) {
 	if last.memory > first.memory+allowed {
 		t.Errorf("%d KiB after the first, %d KiB at the end", first.memory>>10, last.memory>>10)
 	}
-	if now := b.goroutines(); !slices.Equal(now, fewGoroutines) {
-		t.Errorf("goroutines after the first:\n%s\nat the end:\n%s", strings.Join(fewGoroutines, "\n"), strings.Join(now, "\n"))
+	now := b.goroutines()
+	for _, by := range slices.Compact(slices.Clone(now)) {
+		// The runtime's own come as it sees fit.
+		if more := count(now, by); more > count(few, by) && !strings.HasPrefix(by, "runtime.") {
+			t.Errorf("%d goroutines of %s, %d after the first; all of them:\n%s", more, by, count(few, by), strings.Join(now, "\n"))
+		}
 	}
 }
 
