@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"usbagent/test/need"
 )
 
 // vouch is the line by which a script vouches for a file.
@@ -20,7 +18,6 @@ func vouch(path string, content []byte) string {
 // TestBoardDirectives: what a script says about itself, obeyed by the agent in
 // its own unit, with its few rights, on the file systems of real sticks.
 func TestBoardDirectives(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	r := running(t)
 	t.Run("Payload", func(t *testing.T) { r.on(t, payloads) })
