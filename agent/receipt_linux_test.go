@@ -16,6 +16,7 @@ import (
 
 	"usbagent/agent"
 	"usbagent/test/liar"
+	"usbagent/test/need"
 	"usbagent/test/raucbench"
 )
 
@@ -62,6 +63,35 @@ func (b *bench) superblock(device string) string {
 		}
 	}
 	return ""
+}
+
+// TestLEDIsOnUntilTheReceiptIsSafe: by the order of the daemon's system calls,
+// the LED goes off after the receipt's directory is synced.
+func TestLEDIsOnUntilTheReceiptIsSafe(t *testing.T) {
+	b := newReceiptBench(t)
+	calls := filepath.Join(b.dir, "calls")
+	b.under = []string{need.Tool(t, "strace"), "-D", "-f", "-y", "-qq", "-o", calls, "-e", "trace=write,fsync"}
+	b.start()
+	device := b.plug(b.stick("RECEIPT", b.keyringFiles()))
+	b.expect(b.done(device), "report", "done", "receipt written")
+	b.wait("the LED to be off", func() bool { return b.led() == "off" })
+	b.stop(syscall.SIGTERM)
+
+	on, off, safe := -1, -1, -1
+	for i, line := range strings.Split(read(t, calls), "\n") {
+		switch lit := strings.Contains(line, "yellow/brightness>"); {
+		case lit && strings.Contains(line, `"255`):
+			on = i
+		case lit && on >= 0 && off < 0 && strings.Contains(line, `"0`):
+			off = i
+		case strings.Contains(line, "fsync(") && strings.Contains(line, agent.ReportDir+">"):
+			safe = i
+		}
+	}
+	if on < 0 || safe < on || off < safe {
+		t.Errorf("LED on at line %d of the trace, receipt safe at %d, LED off at %d", on, safe, off)
+	}
+	b.pull(device)
 }
 
 func TestReceipt(t *testing.T) {
