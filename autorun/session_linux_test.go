@@ -205,9 +205,10 @@ func TestScriptIsRootLogin(t *testing.T) {
 	}
 	defer held.Close()
 	unix.FcntlInt(held.Fd(), unix.F_SETFD, 0)
+	fds := filepath.Join(t.TempDir(), "fds") // a pipe would be a descriptor of its own
 	got, exit := b.run(t, `echo "$0 $# $-"; pwd; readlink /proc/$$/fd/0; echo "umask $(umask)"; cat /proc/$$/oom_score_adj
 tr '\0' ' ' </proc/$$/cmdline; echo; tr '\0' '\n' </proc/$$/environ | sort
-ls -l /proc/$$/fd | sed -n 's/.* \([0-9]* ->\)/fd \1/; s/:.*//; /^fd/p'
+sh -c 'ls -l /proc/$1/fd >`+fds+`' sh $$; sed -n 's/.* \([0-9]* ->\)/fd \1/; s/:.*//; /^fd/p' `+fds+`
 cat /proc/$$/status | grep -E 'Sig(Blk|Ign)'; read line || echo stdin is empty
 [ "$(cut -d' ' -f6 /proc/$$/stat)" = $$ ] && echo own session`)
 	want := `autorun.sh 0 
