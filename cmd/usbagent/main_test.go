@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command lines of testdata/script.
 func TestScripts(t *testing.T) {
 	need.Tool(t, "openssl")
+	need.Tool(t, "script") // gives a program a terminal
+	need.RAUC(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
