@@ -182,6 +182,7 @@ func (a *Agent) loop(ctx context.Context, hints <-chan netlink.Hint) {
 		alive = ticker.C
 	}
 	a.scan()
+	a.dropLeftovers()
 	for {
 		select {
 		case <-ctx.Done():
@@ -218,6 +219,23 @@ func (a *Agent) scan() {
 		if !there[s.disk.Name] {
 			a.refresh(s.disk.Name, false)
 		}
+	}
+}
+
+// dropLeftovers undoes the mounts of an earlier run that the first scan found
+// no disk for: it was pulled since they were taken over.
+func (a *Agent) dropLeftovers() {
+	a.mu.Lock()
+	gone := a.reused
+	a.reused = nil
+	a.mu.Unlock()
+	for _, m := range gone {
+		a.Log.Info("stick of an earlier run was pulled meanwhile", zap.String("device", m.Device.Name))
+		a.detaching.Go(func() {
+			if err := m.Detach(); err != nil {
+				a.Log.Error("mount could not be undone", zap.String("mountpoint", Show(m.Target)), zap.Error(err))
+			}
+		})
 	}
 }
 

@@ -150,6 +150,16 @@ func (b *bench) configFile() string {
 // start starts the daemon and waits until it is ready.
 func (b *bench) start() {
 	b.t.Helper()
+	b.launch()
+	b.wait("the daemon to be ready", func() bool {
+		st, err := agent.ReadStatus(filepath.Join(b.dir, "run/status.json"))
+		return err == nil && st.PID == b.daemon.Process.Pid
+	})
+}
+
+// launch starts the daemon.
+func (b *bench) launch() {
+	b.t.Helper()
 	program, err := usbagent()
 	b.must(err)
 	b.log, err = os.OpenFile(filepath.Join(b.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -162,10 +172,6 @@ func (b *bench) start() {
 	b.log.Close()
 	b.exited = make(chan error, 1)
 	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(b.daemon, b.exited)
-	b.wait("the daemon to be ready", func() bool {
-		st, err := agent.ReadStatus(filepath.Join(b.dir, "run/status.json"))
-		return err == nil && st.PID == b.daemon.Process.Pid
-	})
 }
 
 // stop sends a signal and returns how long the daemon took to end.

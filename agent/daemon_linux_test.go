@@ -109,6 +109,43 @@ func TestFailureIsShownAgainAfterARestart(t *testing.T) {
 	b.wait("the LED to be off", func() bool { return b.led() == "off" })
 }
 
+// TestPulledBetweenTakeoverAndScan: the mount of an earlier run is undone
+// although no event and no scan ever shows its disk. The daemon is held between
+// the two by a service manager that does not read READY=1.
+func TestPulledBetweenTakeoverAndScan(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	s, device := b.run("LEFT", files{})
+	b.stop(syscall.SIGKILL)
+
+	address := &net.UnixAddr{Name: filepath.Join(b.dir, "notify"), Net: "unixgram"}
+	manager, err := net.ListenUnixgram("unixgram", address)
+	b.must(err)
+	defer manager.Close()
+	filler, err := net.DialUnix("unixgram", nil, address)
+	b.must(err)
+	defer filler.Close()
+	b.must(filler.SetWriteDeadline(time.Now().Add(time.Second)))
+	for err == nil {
+		_, err = filler.Write([]byte("X=1"))
+	}
+	b.env = []string{"NOTIFY_SOCKET=" + address.Name}
+	b.launch()
+	b.wait("the mount to be taken over", func() bool { return strings.Contains(b.logText(), "mount of an earlier run taken over") })
+	b.must(os.Truncate(b.inserted[device], 0))
+	b.must(command("losetup", "-c", device).Run())
+	if strings.Count(b.logText(), "stick found") != 1 {
+		t.Fatal("the daemon is not where this test wants it")
+	}
+	for message := make([]byte, 100); string(message[:7]) != "READY=1"; {
+		_, err := manager.Read(message)
+		b.must(err)
+	}
+	b.wait("the mount to be undone", func() bool { return len(b.mounts()) == 0 })
+	b.wait("its directory to be gone", func() bool { _, err := os.Stat(s.Mountpoint); return os.IsNotExist(err) })
+	b.pull(device)
+}
+
 func TestStopWithinFiveSeconds(t *testing.T) {
 	b := newBench(t)
 	b.start()

@@ -44,6 +44,7 @@ var Messages = []Message{
 		"The agent was started anew with the stick in the port; pull it and plug it in for another go"},
 	{"dc6fb0b0086183074d7404d63aded519", "the medium was taken out",
 		"A card reader whose card went away while it was being read"},
+	{"fb0c24194ac1b787175e35629f538284", "stick of an earlier run was pulled meanwhile", "Its mount is undone"},
 	{"6396a8d1d337017f9893e25cf927365d", "mount could not be undone",
 		"The mount point of a stick stays; the next start of the agent tries again"},
 	{"0f6e73d7603fcdbd5c06efc5ce10fa82", "the stick may be left writable",
