@@ -13,12 +13,12 @@ plug: ## put a stick with the files of DIR into the board that "make board" runs
 	$(ROOT) build/board-tool plug $(DIR)
 
 board-test: export USBAGENT_REQUIRE = root,board,tools
-board-test: export USBAGENT_BOARD = all
+board-test: export USBAGENT_BOARD = 1
 board-test: ## only the tests on the emulated board, with the time of each
 	$(GO) test -count=1 -timeout 80m -v $(TESTEXEC) ./test/board
 
 board-powercut: export USBAGENT_REQUIRE = root,board,tools
 board-powercut: export USBAGENT_POWERCUTS = 100
-board-powercut: export USBAGENT_BOARD = all
+board-powercut: export USBAGENT_BOARD = 1
 board-powercut: ## a hundred power cuts on the emulated board, and every write replayed (an hour)
 	$(GO) test -count=1 -timeout 180m -v $(TESTEXEC) -run 'TestBoardPowerCuts|TestPCWritesReplayed' ./test/board

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"usbagent/test/need"
 )
 
 // debs makes the package for the board in two versions.
@@ -76,7 +74,6 @@ const settled = "find /etc /usr/bin /usr/lib/systemd /usr/lib/udev /usr/lib/tmpf
 // agent: installed, upgraded with a stick in, exchanged by a signed script on
 // a stick, removed with a stick in, purged, installed again.
 func TestBoardPackage(t *testing.T) {
-	need.BoardScenario(t)
 	parallel(t)
 	older, newer := debs(t)
 	r := bare(t)

@@ -51,17 +51,6 @@ func Board(t testing.TB) {
 	}
 }
 
-// BoardScenario skips a scenario on the emulated board that has not been seen
-// to pass on the present revision, unless USBAGENT_BOARD is "all" (make
-// board-test). Such a scenario proves nothing yet, and make test must not
-// depend on it; taking the call out is how it is promoted.
-func BoardScenario(t testing.TB) {
-	t.Helper()
-	if os.Getenv("USBAGENT_BOARD") != "all" {
-		t.Skip("not proven: this scenario has not been seen to pass on this revision; make board-test runs it")
-	}
-}
-
 // Machine skips the test where this machine lacks what, which is neither a
 // program nor a privilege.
 func Machine(t testing.TB, what string) {
