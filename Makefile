@@ -55,10 +55,16 @@ setup: ## install the Debian packages that the tests need and this machine lacks
 
 # One package after the other (-p 1): a daemon under test with
 # devices.allow = ["loop"] sees every loop device of the machine, those of
-# other tests too.
+# other tests too. The emulated board has its own, and takes as long as all the
+# others together, so it runs beside them; what it says comes last.
+BOARD_OUT := build/board-test.out
 test: export USBAGENT_REQUIRE = root,rauc,board,tools
 test: setup lint package-test ## everything there is: lint, all tests, the emulated board included
-	$(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./...
+	@mkdir -p build
+	@echo 'go test ./... (usbagent/test/board beside the others)'
+	@$(GO) test -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./test/board >$(BOARD_OUT) 2>&1 & board=$$!; \
+	  $(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) $$($(GO) list ./... | grep -v '/test/board$$'); others=$$?; \
+	  wait $$board; board=$$?; cat $(BOARD_OUT); exit $$((others | board))
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(find . -name '*.go' -not -path './build/*' -exec gofmt -l {} +); \

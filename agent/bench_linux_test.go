@@ -26,24 +26,32 @@ import (
 // patience bounds every wait for a condition; these machines are slow and shared.
 const patience = 90 * time.Second
 
-// usbagent is the program under test, built once.
-var usbagent = sync.OnceValues(func() (string, error) {
+// usbagent is the program under test, built once; with the race detector, where
+// the tests have it, a race in the daemon ends it with status 66. withoutRace
+// is the same for tests of what the daemon costs.
+var (
+	usbagent    = sync.OnceValues(func() (string, error) { return build(raceDetector) })
+	withoutRace = sync.OnceValues(func() (string, error) { return build(false) })
+
+	building sync.Mutex
+	programs []string // the directories of what build made
+)
+
+func build(race bool) (string, error) {
 	dir, err := os.MkdirTemp("", "usbagent-test-")
 	if err != nil {
 		return "", err
 	}
+	building.Lock()
+	programs = append(programs, dir)
+	building.Unlock()
 	program := filepath.Join(dir, "usbagent")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "usbagent/cmd/usbagent")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
-	if raceDetector {                                 // a race in the daemon ends it with status 66
-		build = exec.Command("go", "build", "-race", "-o", program, "usbagent/cmd/usbagent")
-	}
-	out, err := build.CombinedOutput()
+	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%v", race), "-o", program, "usbagent/cmd/usbagent").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
 	return program, err
-})
+}
 
 // The PKIs of all tests: the vendor's comes with the board, the customer's replaces it.
 var vendor, customer *raucbench.PKI
@@ -63,8 +71,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() {
-			if program, err := usbagent(); err == nil {
-				os.RemoveAll(filepath.Dir(program))
+			for _, dir := range programs {
+				os.RemoveAll(dir)
 			}
 		}()
 		return m.Run()
@@ -75,16 +83,17 @@ func TestMain(m *testing.M) {
 // bench is a board in a directory: what the daemon would find in /etc, /srv,
 // /var, /run, /media and /sys, and sticks as loop devices.
 type bench struct {
-	t      *testing.T
-	dir    string
-	config map[string]string // lines by "table.key"
-	env    []string
-	flags  []string
-	under  []string // a command that runs the daemon as its own process, such as strace -D
-	mkfs   []string // more arguments for mke2fs
-	daemon *exec.Cmd
-	exited chan error
-	log    *os.File
+	t       *testing.T
+	dir     string
+	config  map[string]string // lines by "table.key"
+	env     []string
+	flags   []string
+	program func() (string, error)
+	under   []string // a command that runs the daemon as its own process, such as strace -D
+	mkfs    []string // more arguments for mke2fs
+	daemon  *exec.Cmd
+	exited  chan error
+	log     *os.File
 
 	plugs    int
 	inserted map[string]string // file by loop device
@@ -99,7 +108,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, dir: dir, inserted: make(map[string]string), config: map[string]string{
+	b := &bench{t: t, dir: dir, program: usbagent, inserted: make(map[string]string), config: map[string]string{
 		"devices.allow":         `["loop"]`,
 		"mount.root":            quote(dir + "/media"),
 		"keyring.path":          quote(dir + "/etc/rauc/keyring.pem"),
@@ -160,7 +169,7 @@ func (b *bench) start() {
 // launch starts the daemon.
 func (b *bench) launch() {
 	b.t.Helper()
-	program, err := usbagent()
+	program, err := b.program()
 	b.must(err)
 	b.log, err = os.OpenFile(filepath.Join(b.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	b.must(err)

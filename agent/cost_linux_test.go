@@ -53,10 +53,8 @@ func (b *bench) process(name string) (sum int64) {
 // file pages are the program's own, shared and reclaimable, and depend on the
 // kernel's read-ahead; what the board has of them is measured there (make bench).
 func TestIdleCostsLittle(t *testing.T) {
-	if raceDetector {
-		t.Skip("not measured with the race detector, which has threads of its own")
-	}
 	b := newBench(t)
+	b.program = withoutRace // the race detector has threads and memory of its own
 	b.start()
 	b.holdsLittle("before a stick")
 	f := b.keyringFiles()
@@ -121,11 +119,9 @@ func (b *bench) sleepsWell() {
 // TestManySticksAtOnce: what a daemon holds, and how long each takes, with one
 // stick and with sixteen that come together. The times are told, not judged.
 func TestManySticksAtOnce(t *testing.T) {
-	if raceDetector {
-		t.Skip("not measured with the race detector, which has threads of its own")
-	}
 	for _, n := range []int{1, 4, 16} {
 		b := newBench(t)
+		b.program = withoutRace
 		b.start()
 		var images []string
 		for i := range n {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"usbagent/test/board/marks"
+	"usbagent/test/need"
 )
 
 // performanceVariable asks for the measurement (make bench); it names the page
@@ -37,7 +38,7 @@ var instructions = []string{"-icount", "shift=1"}
 func TestPerformance(t *testing.T) {
 	page := os.Getenv(performanceVariable)
 	if page == "" {
-		t.Skip("a measurement, not a test: make bench runs it")
+		need.Measurement(t, "make bench")
 	}
 	runs := defaultRuns
 	if n, err := strconv.Atoi(os.Getenv(runsVariable)); err == nil && n > 0 {

@@ -51,6 +51,13 @@ func Board(t testing.TB) {
 	}
 }
 
+// Measurement skips what is a benchmark in the shape of a test: it judges
+// nothing, and target is what runs it.
+func Measurement(t testing.TB, target string) {
+	t.Helper()
+	t.Skipf("a measurement, not a test: %s runs it", target)
+}
+
 // Machine skips the test where this machine lacks what, which is neither a
 // program nor a privilege.
 func Machine(t testing.TB, what string) {
