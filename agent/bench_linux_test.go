@@ -233,13 +233,19 @@ func (b *bench) mounts() []string {
 	return list
 }
 
-// loops lists the loop devices whose files lie in the bench.
+// loops lists the loop devices whose files lie in the bench, or lay on a file
+// system of it that is unmounted by now.
 func (b *bench) loops() []string {
 	out, _ := exec.Command("losetup", "-n", "-O", "NAME,BACK-FILE").Output()
 	var list []string
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, b.dir+"/") {
-			list = append(list, strings.Fields(line)[0])
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		lost := f[1] == "/disk" && b.inserted[f[0]] != ""
+		if lost || strings.Contains(line, b.dir+"/") {
+			list = append(list, f[0])
 		}
 	}
 	return list
