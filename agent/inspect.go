@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, dir string, o InspectOptions) (Inspection, err
 	}
 	v := &volume{directory: d, device: filepath.Base(dir), target: dir, fold: o.Fold}
 	defer v.Close()
-	if err := v.search(); err != nil {
+	if v.found, err = v.search(); err != nil {
 		return Inspection{}, err
 	}
 	var in Inspection

@@ -241,9 +241,16 @@ func (a *Agent) takeReused(s *stick, d mount.Device) *mount.Mount {
 // read searches the volumes and takes the pairs in, each file once.
 func (a *Agent) read(s *stick) error {
 	for _, v := range s.volumes {
-		if err := a.abandonable(s, ReadTotal, func(func()) error { return v.search() }); err != nil {
+		var names found
+		err := a.abandonable(s, ReadTotal, func(func()) error {
+			searched, err := v.search()
+			names = searched
+			return err
+		})
+		if err != nil {
 			return err
 		}
+		v.found = names
 		if o := take(s.ctx, v, StepKeyring, signature.MaxKeyringSize, nil); o != nil {
 			s.offers = append(s.offers, o)
 		}

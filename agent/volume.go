@@ -67,8 +67,8 @@ type volume struct {
 	found  found
 }
 
-// search lists the root directory and remembers what is wanted of it.
-func (v *volume) search() error {
+// search lists the root directory and returns what is wanted of it.
+func (v *volume) search() (found, error) {
 	s := search{fold: v.fold}
 	count := 0
 	err := v.names(func(name string) error {
@@ -79,12 +79,11 @@ func (v *volume) search() error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("list %s: %w", v.device, err)
+		return found{}, fmt.Errorf("list %s: %w", v.device, err)
 	}
 	slices.Sort(s.images)
 	s.found.images = s.images
-	v.found = s.found
-	return nil
+	return s.found, nil
 }
 
 // read returns the whole content of the file name, read once. A file larger
@@ -105,16 +104,18 @@ func (v *volume) read(ctx context.Context, name string, limit int64, memory *bud
 		f.Close()
 		return nil, nil, err
 	}
-	err = abandonable(ctx, ReadStall, ReadTotal, func(progress func()) (err error) {
+	var content []byte // not data, which the return below sets while an abandoned work goes on
+	err = abandonable(ctx, ReadStall, ReadTotal, func(progress func()) error {
 		defer f.Close()
-		data, err = readAll(f, size, progress)
+		all, err := readAll(f, size, progress)
+		content = all
 		return err
 	})
 	if err != nil {
 		release()
 		return nil, nil, plain(err)
 	}
-	return data, release, nil
+	return content, release, nil
 }
 
 // openSized opens a file and returns its size in bytes.

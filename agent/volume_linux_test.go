@@ -155,7 +155,7 @@ func TestTooManyNames(t *testing.T) {
 		t.Errorf("%d images kept, tooMany %v", len(s.images), s.found.tooMany)
 	}
 	v := volume{directory: endless{}, device: "test"}
-	if err := v.search(); err == nil || !strings.Contains(err.Error(), "more than 1000000 names") {
+	if _, err := v.search(); err == nil || !strings.Contains(err.Error(), "more than 1000000 names") {
 		t.Errorf("endless directory: %v", err)
 	}
 }
@@ -172,6 +172,35 @@ func (endless) names(add func(string) error) error {
 }
 func (endless) open(string) (*os.File, error) { return nil, io.EOF }
 func (endless) Close() error                  { return nil }
+
+// silent is a directory whose one file brings nothing until it is told to.
+type silent struct{ pipe *os.File }
+
+func (silent) names(func(string) error) error  { return nil }
+func (s silent) open(string) (*os.File, error) { return s.pipe, nil }
+func (silent) Close() error                    { return nil }
+
+// TestReadAbandoned: a reading that comes back after it was abandoned changes
+// nothing of what its caller was given; the race detector looks on.
+func TestReadAbandoned(t *testing.T) {
+	for range 20 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Millisecond, func() { cancel(errPulled) })
+		v := &volume{directory: silent{r}}
+		data, release, err := v.read(ctx, "autorun.sh", 10, nil)
+		w.Close() // now it comes back
+		if !errors.Is(err, errPulled) || data != nil || release != nil {
+			t.Errorf("read = %q, %v", data, err)
+		}
+		for _, err := r.Stat(); err == nil; _, err = r.Stat() { // until the abandoned one has closed it
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
 
 func TestAbandonable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
