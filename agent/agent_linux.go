@@ -231,12 +231,8 @@ func (a *Agent) dropLeftovers() {
 	a.mu.Unlock()
 	for _, m := range gone {
 		a.Log.Info("stick of an earlier run was pulled meanwhile", zap.String("device", m.Device.Name))
-		a.detaching.Go(func() {
-			if err := m.Detach(); err != nil {
-				a.Log.Error("mount could not be undone", zap.String("mountpoint", Show(m.Target)), zap.Error(err))
-			}
-		})
 	}
+	a.undo(a.Log, gone)
 }
 
 // refresh compares one disk with what is known. look is whether a disk that

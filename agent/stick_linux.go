@@ -122,10 +122,15 @@ func (a *Agent) detach(s *stick) {
 	mounts := append(s.mounts, s.reused...)
 	s.mounts, s.reused = nil, nil
 	a.mu.Unlock()
+	a.undo(s.log, mounts)
+}
+
+// undo detaches mounts in the background; stop waits for it.
+func (a *Agent) undo(log *zap.Logger, mounts []*mount.Mount) {
 	for _, m := range mounts {
 		a.detaching.Go(func() {
 			if err := m.Detach(); err != nil {
-				s.log.Error("mount could not be undone", zap.String("mountpoint", Show(m.Target)), zap.Error(err))
+				log.Error("mount could not be undone", zap.String("mountpoint", Show(m.Target)), zap.Error(err))
 			}
 		})
 	}
