@@ -134,7 +134,13 @@ func (r *rig) finished(bound time.Duration) StickResult {
 func (r *rig) through(s *Stick, want ...string) StickResult {
 	r.t.Helper()
 	since := r.ConsoleSize()
-	r.lit(r.plug(s))
+	return r.seen(since, r.plug(s), want...)
+}
+
+// seen sees a stick through that was plugged at that time.
+func (r *rig) seen(since int64, plugged time.Time, want ...string) StickResult {
+	r.t.Helper()
+	r.lit(plugged)
 	done := r.finished(later)
 	r.expect(done, want...)
 	r.told(since, done)
