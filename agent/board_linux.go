@@ -52,15 +52,26 @@ func printed(argv []string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.WaitDelay = time.Second // a child that it left may hold the pipe
-	out, err := cmd.StdoutPipe()
-	if err != nil || cmd.Start() != nil {
+	var out serialText
+	cmd.Stdout = &out
+	if cmd.Run() != nil {
 		return ""
 	}
-	text, err := io.ReadAll(io.LimitReader(out, MaxSerial+2))
-	cancelled := cmd.Wait() // a command that prints more than that is ended by its broken pipe
-	line := strings.TrimSpace(string(text))
-	if err != nil || cancelled != nil || len(line) > MaxSerial || strings.ContainsAny(line, "\n\r") {
+	line := strings.TrimSpace(string(out))
+	if len(line) > MaxSerial || strings.ContainsAny(line, "\n\r") {
 		return ""
 	}
 	return line
+}
+
+// serialText takes in a serial number and the end of its line. A command that
+// prints more is ended by its broken pipe.
+type serialText []byte
+
+func (s *serialText) Write(b []byte) (int, error) {
+	if len(*s)+len(b) > MaxSerial+len("\r\n") {
+		return 0, io.ErrShortWrite
+	}
+	*s = append(*s, b...)
+	return len(b), nil
 }

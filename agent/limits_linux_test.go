@@ -195,3 +195,49 @@ func TestMaxStatusSize(t *testing.T) {
 		t.Error("more than the limit was read")
 	}
 }
+
+// TestSerialTimeout: neither a command that does not end nor a child that it
+// leaves behind, which holds its output, keeps the agent for longer.
+func TestSerialTimeout(t *testing.T) {
+	for name, argv := range map[string][]string{
+		"endless": {"sleep", "60"}, "endless child": {"sh", "-c", "sleep 60; echo CB1"}, "leaves a child": {"sh", "-c", "sleep 60 & echo CB1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits
+			begun := time.Now()
+			got := printed(argv)
+			if took := time.Since(begun); got != "" || took > SerialTimeout+20*time.Second || name != "leaves a child" && took < SerialTimeout {
+				t.Errorf("%q after %v, want nothing after %v", got, took, SerialTimeout)
+			}
+		})
+	}
+}
+
+func TestMaxSerial(t *testing.T) {
+	longest := strings.Repeat("x", MaxSerial)
+	for _, c := range []struct{ printed, want string }{
+		{longest, longest}, {longest + "\r\n", longest}, {" CB1 \n", "CB1"}, // the end of the line is no part of it
+		{longest + "x", ""}, {longest + "x\n", ""}, {longest + strings.Repeat("x", 1<<20), ""}, {longest + "\n\n\n", ""}, {"CB1\nCB2\n", ""},
+	} {
+		path := filepath.Join(t.TempDir(), "serial")
+		if err := os.WriteFile(path, []byte(c.printed), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := printed([]string{"cat", path}); got != c.want {
+			t.Errorf("%d bytes printed: %q, want %q", len(c.printed), got, c.want)
+		}
+	}
+}
+
+func TestMaxReceiptReason(t *testing.T) {
+	whole := strings.Repeat("x", MaxReceiptReason)
+	list := boundSteps([]ledger.Step{{Reason: whole}, {Reason: whole + "x"}, {Reason: strings.Repeat("\x1b", MaxReceiptReason)}})
+	if list[0].Reason != whole {
+		t.Error("a reason of exactly MaxReceiptReason is cut")
+	}
+	for _, s := range list[1:] {
+		if len(s.Reason) > MaxReceiptReason || !strings.HasSuffix(s.Reason, "…") {
+			t.Errorf("%d bytes: …%s", len(s.Reason), s.Reason[len(s.Reason)-8:])
+		}
+	}
+}
