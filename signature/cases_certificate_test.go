@@ -274,18 +274,18 @@ func longChains(add func(vcase)) {
 	}
 	var certs [][]byte
 	above := ca
-	for i := range 105 {
+	for i := range MaxChain + 5 {
 		k := []string{"p256-3", "p256-4"}[i%2]
 		c := certDef{subject: dn("CN=CA " + itoa(i)), key: k, issuer: above.subject, by: above.key, ext: [][]byte{basic(true, -1)}}
 		certs = append(certs, c.der())
 		above = c
-		if i == 98 || i == 99 || i == 100 {
+		if n := i + 1; n >= MaxChain-1 && n <= MaxChain+1 {
 			end := leafDef("End", "p256-2", above).extOnly(keyUsage(usageSignature)).der()
 			want := Reason("")
-			if i >= 100 {
+			if n > MaxChain {
 				want = BadChain
 			}
-			add(chainCase(itoa(i+1)+" intermediates in the keyring", want, "", pemOf(append(slices.Clone(certs), caDER)...), "p256-2", end))
+			add(chainCase(itoa(n)+" intermediates in the keyring", want, "", pemOf(append(slices.Clone(certs), caDER)...), "p256-2", end))
 		}
 	}
 }

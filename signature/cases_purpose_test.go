@@ -324,6 +324,12 @@ func nameConstraintCases(add func(vcase)) {
 	manyNames := altNames(slices.Repeat([][]byte{dns("a.example.org")}, 1100)...)
 	c("a thousand names and constraints", NameConstraint, "", exclude(slices.Repeat([][]byte{dns("b.example.org")}, 1000)...), seq(), manyNames)
 	c("a thousand names, a few constraints", "", "", exclude(slices.Repeat([][]byte{dns("b.example.org")}, 10)...), seq(), manyNames)
+	const side = 1 << 10
+	most := altNames(slices.Repeat([][]byte{dns("a.example.org")}, side)...)
+	for _, more := range []int{0, 1} {
+		want := map[bool]Reason{true: NameConstraint}[side*(side+more) > MaxNameChecks]
+		c("as many names times constraints as allowed, and "+itoa(more)+" more", want, "", exclude(slices.Repeat([][]byte{dns("b.example.org")}, side+more)...), seq(), most)
+	}
 	// On the root, over the intermediate too.
 	root := caDef("Root", "p256-1").extOnly(isCA, constraints(true, [][]byte{dirName(corpusOrg)}, nil))
 	inter := certDef{subject: dn("O=Else", "CN=Intermediate"), key: "p256-3", issuer: root.subject, by: "p256-1", ext: [][]byte{isCA}}
