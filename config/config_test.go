@@ -4,6 +4,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -288,5 +289,20 @@ func TestLoad(t *testing.T) {
 	os.WriteFile(good, []byte("[log]\nlevel = \"warn\"\n"), 0o600)
 	if c, problems := Load(good); len(problems) != 0 || c.Log.Level != "warn" {
 		t.Errorf("good file: %v, %+v", problems, c)
+	}
+}
+
+// TestLimitsOfValues: at the limit, and one above.
+func TestLimitsOfValues(t *testing.T) {
+	for name, text := range map[string]func(more int) string{
+		"MaxScriptSize": func(more int) string { return fmt.Sprintf("[autorun]\nmax_size = %d\n", MaxScriptSize+more) },
+		"maxText":       func(more int) string { return "[board]\nmodel = \"" + strings.Repeat("x", maxText+more) + "\"\n" },
+	} {
+		if _, err := Check("c.toml", []byte(text(0))); err != nil {
+			t.Errorf("%s: at the limit: %v", name, err)
+		}
+		if _, err := Check("c.toml", []byte(text(1))); err == nil {
+			t.Errorf("%s: one more is taken", name)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,4 +70,60 @@ type hanging struct{ dbus.BusObject }
 func (hanging) CallWithContext(ctx context.Context, _ string, _ dbus.Flags, _ ...any) *dbus.Call {
 	<-ctx.Done()
 	return &dbus.Call{Err: ctx.Err()}
+}
+
+// TestMaxResults: of a flood of Completed the newest stay.
+func TestMaxResults(t *testing.T) {
+	w := newWatch()
+	w.pin(":1.1")
+	for n := range int32(maxResults + 1) {
+		w.DeliverSignal("", "", &dbus.Signal{Sender: ":1.1", Path: raucPath, Name: raucInterface + ".Completed", Body: []any{n}})
+	}
+	if got := w.take().results; len(got) != maxResults || got[0] != 1 || got[maxResults-1] != maxResults {
+		t.Errorf("%d results: %v", len(got), got)
+	}
+}
+
+// TestBootPoll: a system bus that nobody answers at is asked once in BootPoll.
+func TestBootPoll(t *testing.T) {
+	dir := t.TempDir()
+	bus, err := net.Listen("unix", dir+"/bus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bus.Close()
+	asked := make(chan int)
+	go func() {
+		n := 0
+		for conn, err := bus.Accept(); err == nil; conn, err = bus.Accept() {
+			conn.Close()
+			n++
+		}
+		asked <- n
+	}()
+	const polls = 5
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), polls*BootPoll-1)
+		defer cancel()
+		if err := NewMachine(MachineOptions{BusAddress: "unix:path=" + dir + "/bus"}).BootFinished(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want none before the deadline", err)
+		}
+	})
+	bus.Close()
+	if n := <-asked; n != polls {
+		t.Errorf("asked %d times, want %d", n, polls)
+	}
+}
+
+// TestLimitsOfANewRAUC: the named times are those that count, where no test
+// made them shorter.
+func TestLimitsOfANewRAUC(t *testing.T) {
+	want := limits{
+		stall: InstallStall, total: InstallTimeout, probe: IdleProbe, progress: ProgressInterval,
+		busy: BusyTimeout, busyPoll: BusyPoll, ready: ReadyTimeout, readyPoll: ReadyPoll, tool: ToolTimeout,
+		connect: ConnectTimeout, call: CallTimeout,
+	}
+	if got := NewRAUC(RAUCOptions{}).limits; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }
