@@ -72,7 +72,7 @@ func removeBelow(target string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the new mount namespace private: %w", err)
 	}
-	for range maxStacked {
+	for range maxStacked + 1 { // the last one finds that there is none
 		err := unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EINVAL) {
 			return unix.Rmdir(target) // no mount point any more
