@@ -76,7 +76,10 @@ func (p *powered) cut(name string, c Call, setup func(string), check func(*testi
 	if killed := strings.Contains(trace, "+++ killed by SIGKILL +++"); killed != o.Killed || !killed && err != nil {
 		t.Fatalf("%v: killed %v, %v\n%s\n%s", o, killed, err, out, trace)
 	}
-	after := filepath.Join(filepath.Dir(p.image), "after")
+	// A file of its own each time: mount(8) uses a loop device again that has
+	// the same file still, with what it has read of that file before.
+	after := filepath.Join(filepath.Dir(p.image), filepath.Base(dir)+".after")
+	defer os.Remove(after)
 	copyFile(t, p.image, after)
 	mounted := disk.Mount(t, after)
 	check(t, filepath.Join(mounted, filepath.Base(dir)), o)
