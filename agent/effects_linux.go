@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"encoding/hex"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,6 +27,7 @@ func (a *Agent) work(ctx context.Context) {
 		if a.conclude(ctx, s); a.restarting() {
 			<-ctx.Done()
 		}
+		debug.FreeOSMemory() // the next stick may be months away
 	}
 }
 
