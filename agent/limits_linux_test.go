@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +16,14 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/executedlist"
 	"usbagent/led"
 	"usbagent/ledger"
+	"usbagent/mount"
 	"usbagent/netlink"
 	"usbagent/signature"
 	"usbagent/test/need"
@@ -112,6 +115,22 @@ func TestBootWait(t *testing.T) {
 			t.Error("a boot that never finishes keeps the script for ever")
 		}
 	})
+}
+
+// TestPullNotice: what a device answers while it is pulled waits for the pull;
+// any other failure is told at once.
+func TestPullNotice(t *testing.T) {
+	for _, err := range []error{errPulled, unix.ENXIO, unix.ENODEV, fmt.Errorf("probe: %w", unix.EIO)} {
+		took(t, PullNotice, func(t *testing.T) { awaitPull(t.Context(), err) })
+		took(t, time.Second, func(t *testing.T) {
+			ctx, pull := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Second, func() { pull(errPulled) })
+			awaitPull(ctx, err)
+		})
+	}
+	for _, err := range []error{nil, mount.ErrNone, mount.ErrMounted, unix.ENOMEDIUM} {
+		took(t, 0, func(t *testing.T) { awaitPull(t.Context(), err) })
+	}
 }
 
 func TestDetachWait(t *testing.T) {

@@ -35,6 +35,9 @@ const (
 	// DetachWait is how long a new stick waits for the mounts of a pulled one
 	// to be gone, so that it is mounted where the first was.
 	DetachWait = 5 * time.Second
+	// PullNotice is how long after a device failed as one does that is being
+	// pulled the kernel may take to say that it was.
+	PullNotice = 3 * time.Second
 	// relisten is the pause before the uevent socket is opened anew.
 	relisten = time.Second
 	// PartitionWait is how long partitions that the partition table promises

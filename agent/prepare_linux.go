@@ -22,6 +22,7 @@ import (
 // nothing waits for it.
 func (a *Agent) prepare(s *stick) {
 	err := a.examine(s)
+	awaitPull(s.ctx, err)
 	switch {
 	case errors.Is(err, unix.ENOMEDIUM):
 		s.log.Info("the medium was taken out")
@@ -45,6 +46,17 @@ func (a *Agent) prepare(s *stick) {
 	}
 	a.mu.Unlock()
 	a.nudge()
+}
+
+// awaitPull waits a moment for the end of ctx where err is what a device answers
+// that is just being pulled: the kernel lets it fail before it says so.
+func awaitPull(ctx context.Context, err error) {
+	for _, leaving := range []error{errPulled, unix.ENXIO, unix.ENODEV, unix.EIO} {
+		if errors.Is(err, leaving) {
+			sleep(ctx, PullNotice)
+			return
+		}
+	}
 }
 
 // forget takes s out of the sticks that are in.
