@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // variant is a slot image of a system that behaves in its own way; it is
@@ -32,11 +33,17 @@ func (p parts) broken(t *testing.T) string {
 	return p.variant(t, "broken", func(i Image) error { _, err := i.debugfs("rm /sbin"); return err })
 }
 
-// slowGood is a system that confirms its boot a minute late.
+// confirm is the file that slowGood waits for.
+const confirm = "/run/confirm"
+
+// slowGood is a system that confirms its boot at least a minute late, and not
+// before it is told to.
 func (p parts) slowGood(t *testing.T) string {
-	return p.variant(t, "slowgood", func(i Image) error {
+	return p.variant(t, "confirmed", func(i Image) error {
 		drop := filepath.Join(t.TempDir(), "slow.conf")
-		if err := writeFile(drop, []byte("[Service]\nExecStartPre=/bin/sleep 60\n"), 0o644); err != nil {
+		text := "[Service]\nTimeoutStartSec=infinity\n" +
+			"ExecStartPre=/bin/sh -c 'sleep 60; until [ -e " + confirm + " ]; do sleep 1; done'\n"
+		if err := writeFile(drop, []byte(text), 0o644); err != nil {
 			return err
 		}
 		i.Mkdir("/etc/systemd/system/rauc-mark-good.service.d")
@@ -127,9 +134,10 @@ func TestBoardTwoImages(t *testing.T) {
 	r.pull(stick)
 }
 
-// TestBoardMarkGoodLate boots a new system that is confirmed good a minute
-// late, and plugs an image before that: the last good system is not
-// overwritten by an unproven one.
+// TestBoardMarkGoodLate boots a new system that is confirmed good minutes late.
+// A stick that is in at its boot waits, and so does one that is plugged when
+// the boot is past: the last good system is not overwritten by an unproven one.
+// Then the one that was plugged is installed.
 func TestBoardMarkGoodLate(t *testing.T) {
 	parallel(t)
 	r := running(t)
@@ -147,19 +155,13 @@ func TestBoardMarkGoodLate(t *testing.T) {
 	next := r.plain("fat32", "NEXT", r.bundle(t, "tiny.image", Bundle{
 		Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "4", Image: r.tinyImage(t),
 	}))
-	plugged := r.plug(next)
-	r.lit(plugged)
-	r.await("the stick waits for the new system's confirmation", reboot, func() bool {
-		for _, s := range r.status().Sticks {
-			if s.Present && strings.Contains(s.Waiting, "confirmed good") {
-				return true
-			}
-		}
-		return false
-	})
-	if r.LED.Blinks(plugged) != 0 {
-		t.Error("the LED blinks before the system is confirmed good")
+	r.waitsForGood(next)
+	if err := r.awaitUptime(t.Context(), SettledAfter); err != nil { // what comes now is a plug
+		t.Fatal(err)
 	}
+	r.pull(next)
+	plugged := r.waitsForGood(NewStick(next.Media[0]))
+	r.sh("touch " + confirm)
 	r.journal(since, "image installed, restarting the board", reboot)
 	text := r.Console(since)
 	good, handed := strings.Index(text, "Finished rauc-mark-good.service"), strings.Index(text, "image handed to the installer")
@@ -170,6 +172,26 @@ func TestBoardMarkGoodLate(t *testing.T) {
 	if r.LED.Blinks(plugged) == 0 || r.installed() != "A" {
 		t.Errorf("the image was not installed: slot %s is first", r.installed())
 	}
+}
+
+// waitsForGood plugs a stick with an image and waits until it says that the
+// system is to be confirmed good first.
+func (r *rig) waitsForGood(stick *Stick) (plugged time.Time) {
+	r.t.Helper()
+	plugged = r.plug(stick)
+	r.lit(plugged)
+	r.await("the stick waits for the new system's confirmation", reboot, func() bool {
+		for _, s := range r.status().Sticks {
+			if s.Present && strings.Contains(s.Waiting, "confirmed good") {
+				return true
+			}
+		}
+		return false
+	})
+	if r.LED.Blinks(plugged) != 0 {
+		r.t.Error("the LED blinks before the system is confirmed good")
+	}
+	return plugged
 }
 
 // TestBoardCutDuringInstallation cuts the power while RAUC writes: the board
