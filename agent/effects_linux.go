@@ -180,9 +180,12 @@ func (a *Agent) accepted(s *stick, v *signature.Verified) {
 }
 
 // bootFinished waits, for a stick that was there at boot, until the boot has
-// finished. It returns false where the agent is stopped meanwhile.
+// finished or the stick is pulled. It returns false where the agent is stopped
+// meanwhile.
 func (a *Agent) bootFinished(ctx context.Context, s *stick, what string) bool {
-	wait, cancel := context.WithTimeout(ctx, BootWait)
+	wait, pulled := s.within(ctx)
+	defer pulled()
+	wait, cancel := context.WithTimeout(wait, BootWait)
 	defer cancel()
 	a.change(s, func() { s.entry.Waiting = "waits until the boot has finished" })
 	err := a.Machine.BootFinished(wait)
@@ -190,7 +193,7 @@ func (a *Agent) bootFinished(ctx context.Context, s *stick, what string) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	if err != nil {
+	if err != nil && s.ctx.Err() == nil {
 		s.log.Warn("the boot does not finish, the work goes on all the same", zap.String("what", what), zap.Duration("waited", BootWait), zap.Error(err))
 	}
 	return true

@@ -8,8 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,6 +51,9 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 				continue
 			case ctx.Err() != nil:
 				return
+			case step.Result == "": // pulled before anything began
+				a.over(ctx, s)
+				return
 			}
 			fits = true
 			a.report(s, step, failure(step, CodeImage))
@@ -72,13 +73,14 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 }
 
 // offerImage decides about one image and installs it where that is the decision.
+// The step has no result where the stick was pulled while it waited.
 func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step, installer.Action) {
 	if a.Images.Name() == "none" {
 		return i.result(Skipped, `switched off (installer.backend = "none")`), installer.Skip
 	}
 	if s.atBoot {
-		if err := a.ready(ctx, s); err != nil {
-			return i.result(Failed, "%v", err), installer.Refuse
+		if step, ok := a.awaitReady(ctx, s, i); !ok {
+			return step, installer.Refuse
 		}
 	}
 	if err := a.openImage(s, i); err != nil {
@@ -94,6 +96,11 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	}
 	if step, action, ok := a.early(ctx, s, i); !ok {
 		return step, action
+	}
+	if !s.atBoot {
+		if step, ok := a.awaitReady(ctx, s, i); !ok {
+			return step, installer.Refuse
+		}
 	}
 	step, action, err := a.hand(ctx, s, i, true)
 	if errors.Is(err, installer.ErrCannotBind) {
@@ -235,9 +242,21 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 	return at
 }
 
+// awaitReady is ready with the step that says why not; the step has no result
+// where the stick was pulled meanwhile.
+func (a *Agent) awaitReady(ctx context.Context, s *stick, i *image) (step ledger.Step, ok bool) {
+	err := a.ready(ctx, s)
+	if err != nil && s.ctx.Err() == nil {
+		step = i.result(Failed, "%v", err)
+	}
+	return step, err == nil
+}
+
 // ready waits until the running system is confirmed good, and until it is
-// known what became of the installation before this boot.
+// known what became of the installation before this boot. A pull ends it.
 func (a *Agent) ready(ctx context.Context, s *stick) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
 	defer a.change(s, func() { s.entry.Waiting = "" })
 	if err := a.Images.WaitReady(ctx); err != nil {
@@ -249,76 +268,6 @@ func (a *Agent) ready(ctx context.Context, s *stick) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// place puts the image where the device cannot change it any more, or returns
-// its path on the stick where that makes no difference (SPEC 2.6), which it may
-// for an installer that is bound to the manifest, where bind allows that.
-func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path string, o installer.InstallOptions, remove func(), err error) {
-	facts := installer.StageFacts{Direct: installer.Direct(a.Config.Installer.Direct), Format: i.info.Format}
-	facts.Conf, _ = installer.ReadSystemConf(a.RAUCConf)
-	facts.Location = location(i.file)
-	if i.bundle != nil && i.bundle.Manifest != nil {
-		sum := sha256.Sum256(i.bundle.Manifest)
-		o.ManifestHash = hex.EncodeToString(sum[:])
-		facts.Binds = bind && a.Images.BindsManifest(ctx)
-	}
-	if !facts.Binds {
-		o.ManifestHash = ""
-	}
-	must, why := installer.MustStage(facts)
-	if !must {
-		s.log.Info("the installer reads the image from the stick", zap.String("file", Show(i.name)), zap.String("reason", why))
-		return filepath.Join(i.volume.target, i.name), o, func() {}, nil
-	}
-	s.log.Info("the image is copied first", zap.String("file", Show(i.name)), zap.String("size", Bytes(i.size)), zap.String("reason", why))
-	ctx, cancel := context.WithCancelCause(ctx) // ended by a pull, too
-	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
-	staged, err := installer.Stage(ctx, a.stageRequest(s, i))
-	if err != nil {
-		return "", o, nil, err
-	}
-	if i.id == "" {
-		i.id = hex.EncodeToString(staged.SHA256[:])
-		i.past, _ = a.Ledger.ImageByID(i.id)
-	}
-	remove = func() {
-		if err := staged.Remove(); err != nil {
-			s.log.Warn("private copy could not be removed", zap.Error(err))
-		}
-	}
-	return staged.Path, o, remove, nil
-}
-
-func (a *Agent) stageRequest(s *stick, i *image) installer.StageRequest {
-	r := installer.StageRequest{
-		Source: i.file, Size: i.size, Dir: a.stagingDir(), Trailer: i.trailer,
-		Progress: func(done, size int64) {
-			a.showProgress(int(done*100/max(size, 1)), "copying "+Show(i.name))
-		},
-	}
-	if i.bundle != nil && i.bundle.Manifest == nil {
-		r.Hash, r.Sum = i.bundle.Hash, i.bundle.Sum
-	}
-	return r
-}
-
-// stagingDir holds the private copies of images.
-func (a *Agent) stagingDir() string { return filepath.Join(a.StateDir, "staging") }
-
-// location tells what RAUC minds about the place of a file.
-func location(f *os.File) installer.Location {
-	var st unix.Stat_t
-	var fs unix.Statfs_t
-	l := installer.Location{}
-	if unix.Fstat(int(f.Fd()), &st) == nil {
-		l.UID, l.Mode = st.Uid, os.FileMode(st.Mode&0o7777)
-	}
-	if unix.Fstatfs(int(f.Fd()), &fs) == nil {
-		l.FUSE = uint32(fs.Type) == unix.FUSE_SUPER_MAGIC
-	}
-	return l
 }
 
 // install hands the image over, with its way through the ledger.

@@ -21,6 +21,7 @@ import (
 	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/executedlist"
+	"usbagent/installer"
 	"usbagent/led"
 	"usbagent/ledger"
 	"usbagent/mount"
@@ -130,6 +131,39 @@ func TestPullNotice(t *testing.T) {
 	}
 	for _, err := range []error{nil, mount.ErrNone, mount.ErrMounted, unix.ENOMEDIUM} {
 		took(t, 0, func(t *testing.T) { awaitPull(t.Context(), err) })
+	}
+}
+
+// unconfirmed is an installer on a board that is never confirmed good.
+type unconfirmed struct{ installer.None }
+
+func (unconfirmed) WaitReady(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+
+// TestPulledWhileWaiting: a pull ends what a stick waits for.
+func TestPulledWhileWaiting(t *testing.T) {
+	for what, waits := range map[string]func(*testing.T, *Agent, *stick){
+		"boot": func(t *testing.T, a *Agent, s *stick) {
+			if !a.bootFinished(t.Context(), s, "the script starts") {
+				t.Error("a pull ended the agent")
+			}
+		},
+		"confirmation": func(t *testing.T, a *Agent, s *stick) {
+			if err := a.ready(t.Context(), s); !errors.Is(err, errPulled) {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			took(t, time.Second, func(t *testing.T) {
+				a, s := idle(t)
+				a.Images = unconfirmed{}
+				time.AfterFunc(time.Second, func() { s.cancel(errPulled) })
+				waits(t, a, s)
+				if s.entry.Waiting != "" {
+					t.Errorf("it still %s", s.entry.Waiting)
+				}
+			})
+		})
 	}
 }
 

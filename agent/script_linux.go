@@ -70,9 +70,8 @@ func (a *Agent) stagePayload(ctx context.Context, s *stick, o *offer, files []au
 	if len(files) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithCancelCause(ctx) // ended by a pull, too
-	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	p, err := autorun.NewPayload(a.RunDir, a.stagingDir(), files)
 	if err != nil {
 		return nil, err

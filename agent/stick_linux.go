@@ -145,3 +145,10 @@ func sinceBoot() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+// within is ctx that ends when s is pulled, too. The caller calls cancel.
+func (s *stick) within(ctx context.Context) (c context.Context, cancel func()) {
+	c, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { end(context.Cause(s.ctx)) })
+	return c, func() { stop(); end(nil) }
+}
