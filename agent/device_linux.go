@@ -88,10 +88,10 @@ const (
 	classVendor  = "ff"
 )
 
-// storageOnly refuses a USB device that is something else beside storage, a
-// keyboard for example (devices.storage_only).
-func storageOnly(d netlink.Disk) error {
-	for _, class := range d.Interfaces {
+// storageOnly refuses a USB device with interfaces of those classes that is
+// something else beside storage, a keyboard for example (devices.storage_only).
+func storageOnly(classes []string) error {
+	for _, class := range classes {
 		if class = strings.ToLower(class); class != classStorage && class != classVendor {
 			return fmt.Errorf("the USB device is more than storage (it has an interface of class %s); devices.storage_only = false would allow it", Show(class))
 		}

@@ -84,6 +84,29 @@ func TestStorageOnly(t *testing.T) {
 	}
 }
 
+// TestStorageOnlyByWhatIsDeclared: the kernel has not come to the keyboard yet,
+// but the device has declared it.
+func TestStorageOnlyByWhatIsDeclared(t *testing.T) {
+	a, s := idle(t)
+	a.Root = t.TempDir()
+	s.disk.Bus, s.disk.DevPath, s.disk.Interfaces = netlink.BusUSB, "/devices/usb1/1-1/1-1:1.0/host0/block/sdx", []string{"08"}
+	device := filepath.Join(a.Root, "sys/devices/usb1/1-1")
+	storage, keyboard := "\x09\x04\x00\x00\x02\x08\x06\x50\x00", "\x09\x04\x01\x00\x01\x03\x01\x01\x00"
+	err := errors.Join(os.MkdirAll(device, 0o755), os.Symlink("../../../bus/usb", filepath.Join(device, "subsystem")),
+		os.WriteFile(filepath.Join(device, "idVendor"), []byte("1d6b\n"), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for declared, refused := range map[string]bool{storage: false, storage + keyboard: true} {
+		if err := os.WriteFile(filepath.Join(device, "descriptors"), []byte(strings.Repeat("\x00", 18)+declared), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.admit(s); (err != nil) != refused || refused && !strings.Contains(err.Error(), "class 03") {
+			t.Errorf("refused %v: %v", refused, err)
+		}
+	}
+}
+
 func TestMaxAbandoned(t *testing.T) {
 	a, s := idle(t)
 	a.hung = MaxAbandoned - 1

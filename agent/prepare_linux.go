@@ -127,10 +127,16 @@ func (a *Agent) admit(s *stick) error {
 	if hung >= MaxAbandoned {
 		return fmt.Errorf("%d devices do not answer, no further one is tried: pull them", hung)
 	}
-	if a.Config.Devices.StorageOnly {
-		return storageOnly(s.disk)
+	if !a.Config.Devices.StorageOnly {
+		return nil
 	}
-	return nil
+	return a.abandonable(s, MountTimeout, func(func()) error {
+		declared, err := netlink.Declared(a.Root, s.disk)
+		if err != nil {
+			return err
+		}
+		return storageOnly(append(declared, s.disk.Interfaces...))
+	})
 }
 
 // awaitDetached lets the mounts of a pulled stick go first, for a while.
