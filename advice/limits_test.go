@@ -4,6 +4,9 @@ package advice
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -12,7 +15,7 @@ import (
 )
 
 // found reports whether a finding says so.
-func found(t *testing.T, stick fstest.MapFS, message string) bool {
+func found(t *testing.T, stick fs.FS, message string) bool {
 	t.Helper()
 	findings, err := Look(stick, true)
 	if err != nil {
@@ -62,5 +65,22 @@ func TestMaxScript(t *testing.T) {
 	}
 	if found(t, tree("autorun.sh", script+"x"), "a shell cannot read it") {
 		t.Error("a longer one is looked at")
+	}
+}
+
+// TestMaxFAT: the largest image that FAT holds, and one byte more.
+func TestMaxFAT(t *testing.T) {
+	dir := t.TempDir()
+	for size, told := range map[int64]bool{maxFAT: false, maxFAT + 1: true} {
+		path := filepath.Join(dir, "a.image")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		if got := found(t, os.DirFS(dir), "larger than 4 GiB"); got != told {
+			t.Errorf("%d bytes: told %v", size, got)
+		}
 	}
 }

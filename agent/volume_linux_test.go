@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"usbagent/config"
 	"usbagent/test/need"
 )
 
@@ -154,10 +155,31 @@ func TestTooManyNames(t *testing.T) {
 	if !s.found.tooMany || len(s.images) != MaxImages {
 		t.Errorf("%d images kept, tooMany %v", len(s.images), s.found.tooMany)
 	}
+	for n, good := range map[int]bool{MaxEntries: true, MaxEntries + 1: false} {
+		v := volume{directory: crowd{n: n}, device: "test"}
+		if _, err := v.search(); (err == nil) != good {
+			t.Errorf("%d names: %v", n, err)
+		}
+	}
 	v := volume{directory: endless{}, device: "test"}
 	if _, err := v.search(); err == nil || !strings.Contains(err.Error(), "more than 1000000 names") {
 		t.Errorf("endless directory: %v", err)
 	}
+}
+
+// crowd is a directory with that many names.
+type crowd struct {
+	endless
+	n int
+}
+
+func (c crowd) names(add func(string) error) error {
+	for range c.n {
+		if err := add("x"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endless is a directory whose names never end.
@@ -254,6 +276,16 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%d bytes free, want 70", b.free)
 		}
 	})
+}
+
+func TestScriptBudget(t *testing.T) {
+	for size, want := range map[int64]int64{1: 2 * minScriptBudget, minScriptBudget: 2 * minScriptBudget, 64 << 20: 128 << 20} {
+		o := Options{Config: config.Default()}
+		o.Config.Autorun.MaxSize = size
+		if got := New(o).scripts.free; got != want {
+			t.Errorf("autorun.max_size = %d: %d bytes for scripts that wait, want %d", size, got, want)
+		}
+	}
 }
 
 func TestShow(t *testing.T) {

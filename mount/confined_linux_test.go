@@ -142,6 +142,21 @@ func imprison(t *testing.T, args []string) string {
 	return string(c.words.buf)
 }
 
+// TestMaxHelperCalls: calls that are asked for are answered that many times,
+// the execution of the helper itself being the first; then nobody answers.
+func TestMaxHelperCalls(t *testing.T) {
+	need.Root(t)
+	args := []string{need.Tool(t, "perl"), loop(t, mkfs(t, 1<<20, "mkfs.ext2", "-q"), false).Path, "perl", "-e", prisoner}
+	for range maxHelperCalls + 1 {
+		args = append(args, call("execve", unix.SYS_EXECVE, "p"+jailProgram, "0", "0"))
+	}
+	said := imprison(t, args)
+	answered := strings.Count(said, fmt.Sprintf(" %d\n", int(unix.EPERM)))
+	if unanswered := strings.Count(said, fmt.Sprintf(" %d\n", int(unix.ENOSYS))); answered != maxHelperCalls-1 || unanswered != 2 {
+		t.Errorf("%d calls answered, %d not, want %d and 2", answered, unanswered, maxHelperCalls-1)
+	}
+}
+
 // TestPrisonerMount: a trapped mount(2) without a FUSE connection of its own
 // gets nothing, whatever its arguments.
 func TestPrisonerMount(t *testing.T) {
