@@ -157,16 +157,21 @@ func lockFile(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// readTree returns the files below dir as inputs of a layer.
-func readTree(fsys fs.FS) ([]string, error) {
+// readTree returns the files at and below roots as inputs of a layer.
+func readTree(fsys fs.FS, roots ...string) ([]string, error) {
 	var inputs []string
-	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for _, root := range roots {
+		err := fs.WalkDir(fsys, root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(fsys, path)
+			inputs = append(inputs, path, string(data))
 			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		data, err := fs.ReadFile(fsys, path)
-		inputs = append(inputs, path, string(data))
-		return err
-	})
-	return inputs, err
+	}
+	return inputs, nil
 }

@@ -44,8 +44,10 @@ type Firmware struct {
 	Base string
 	// Slot is the file system image of a slot, without the agent.
 	Slot string
-	PKI  PKI
-	id   string
+	// The same as a tar archive, and the system it was taken from with its /usr.
+	slotTree, root string
+	PKI            PKI
+	id             string
 	// command is how QEMU is started from a slot, with that console.
 	command func(b *Board, slot, console string) (program string, args []string)
 	bus     string // the USB bus that sticks are plugged into
@@ -76,11 +78,11 @@ func BuildFirmware(c *Cache) (*Firmware, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := readTree(embedded)
+	inputs, err := readTree(embedded, "files/init", "files/slot")
 	if err != nil {
 		return nil, err
 	}
-	guestd, err := readTree(guestdSource)
+	guestd, err := readTree(guestdSource, ".")
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +95,14 @@ func BuildFirmware(c *Cache) (*Firmware, error) {
 	return &Firmware{
 		Kernel: at("vmlinuz"), DeviceTree: at("board.dtb"), Initramfs: at("initramfs"),
 		Base: filepath.Join(base, "base.img"), Slot: at("slot.ext4"), PKI: pki, id: dir,
+		slotTree: at("slot.tar"), root: filepath.Join(root, "root.tar"),
 		command: boardCommand, bus: "usb-bus.0",
 		ledRegister: ledRegister, ledBit: ledBit, bootLoader: true,
 	}, nil
 }
 
 // firmwareVersion changes when code, not a file, changes the firmware.
-const firmwareVersion = "1"
+const firmwareVersion = "3"
 
 // kernelLayer is Debian's kernel of that flavour, unpacked.
 func kernelLayer(c *Cache, arch, flavour string) (string, error) {
@@ -275,7 +278,7 @@ func dressSlot(tree string, pki PKI) error {
 			return err
 		}
 	}
-	return nil
+	return readyForPackages(tree)
 }
 
 // link makes a symbolic link, in place of what is there.
@@ -303,6 +306,9 @@ func buildFirmware(dir, kernel, base string, pki PKI) error {
 		return err
 	}
 	if err := makeExt4(filepath.Join(dir, "slot.ext4"), tree, imageSize, "rootfs"); err != nil {
+		return err
+	}
+	if err := command(nil, "tar", "-C", tree, "-cpf", filepath.Join(dir, "slot.tar"), "."); err != nil {
 		return err
 	}
 	return errors.Join(buildBoot(dir, kernel), os.RemoveAll(tree))

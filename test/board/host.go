@@ -36,6 +36,7 @@ var hostPackages = map[string]string{
 	"openssl":            "openssl",
 	"depmod":             "kmod",
 	"dpkg-deb":           "dpkg",
+	"make":               "make",
 }
 
 // InstallHostTools makes sure that every program of the builder is there: as

@@ -3,29 +3,23 @@
 package board
 
 import (
-	"os/exec"
-	"path/filepath"
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// debs makes the package for the board in two versions.
-func debs(t *testing.T) (older, newer string) {
+// debs makes the package for the board in two later versions.
+func debs(t *testing.T, c *Cache) (older, newer string) {
 	t.Helper()
-	top, err := SourceRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
 	build := func(version string) string {
-		out := "build/board-package-" + version
-		cmd := exec.Command("make", "package", "LINUX=build/usbagent-linux-armv7", "OUT="+out, "VERSION="+version)
-		cmd.Dir = top
-		if said, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("make package: %v\n%s", err, tail(string(said), 3000))
+		agent, err := buildVersion(c, "arm", version)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return filepath.Join(top, out, "usbagent_"+version+"_armhf.deb")
+		return agent.Package
 	}
 	return build("0.0.1"), build("0.0.2")
 }
@@ -41,22 +35,10 @@ func bare(t *testing.T) *rig {
 	return newRig(t, p, func(change func(*Board)) (*Board, error) { return Resume(p.fw, booted, change) })
 }
 
-// carry copies files to /srv by a stick, without the agent.
-func (r *rig) carry(files ...File) {
-	r.t.Helper()
-	stick := r.stick("disk", Part{FileSystem: FileSystem{Type: "ext2", Files: files}})
-	r.plug(stick)
-	r.sh("i=0; while [ ! -b /dev/sda ]; do i=$((i+1)); [ $i -lt 600 ]; sleep 0.1; done; mkdir -p /run/carry; mount -o ro /dev/sda /run/carry; cp /run/carry/* /srv/; umount /run/carry; rmdir /run/carry; sync")
-	if err := r.Pull(stick); err != nil {
-		r.t.Fatal(err)
-	}
-	r.sh("i=0; while [ -b /dev/sda ]; do i=$((i+1)); [ $i -lt 600 ]; sleep 0.1; done")
-}
-
 // dpkg runs dpkg in the board.
 func (r *rig) dpkg(args string) {
 	r.t.Helper()
-	r.sh("export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive; dpkg --force-confold " + args + " 2>&1")
+	r.sh("env " + dpkgEnvironment + " dpkg --force-confold " + args + " 2>&1")
 }
 
 // serves waits until the agent of that version is at work.
@@ -75,10 +57,13 @@ const settled = "find /etc /usr/bin /usr/lib/systemd /usr/lib/udev /usr/lib/tmpf
 // a stick, removed with a stick in, purged, installed again.
 func TestBoardPackage(t *testing.T) {
 	parallel(t)
-	older, newer := debs(t)
 	r := bare(t)
-	r.carry(File{Name: "older.deb", Path: older}, File{Name: "newer.deb", Path: newer})
-	r.sh("mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/dpkg/alternatives; touch /var/lib/dpkg/status /var/lib/dpkg/available")
+	older, newer := debs(t, r.cache)
+	ctx, cancel := context.WithTimeout(t.Context(), later)
+	defer cancel()
+	if err := r.Carry(ctx, "/srv", File{Name: "older.deb", Path: older}, File{Name: "newer.deb", Path: newer}); err != nil {
+		t.Fatal(err)
+	}
 	before := r.sh(settled)
 
 	r.dpkg("-i /srv/older.deb")
@@ -143,4 +128,31 @@ func TestBoardPackage(t *testing.T) {
 	r.expect(r.finished(later), "mount done", "autorun skipped")
 	r.pull(first)
 	r.next("an installation after a purge")
+}
+
+// ofPackage prints what the package and its scripts left below a root: mode,
+// owner, name, and where a link leads or what a file holds.
+const ofPackage = `cd %s
+find etc var/cache var/lib .usr/upper -path '*usbagent*' -o -path '*usb-autorun*' | sort | while read -r f; do
+	stat -c '%%A %%U:%%G %%n' "$f"; [ ! -L "$f" ] || readlink "$f"; [ ! -f "$f" ] || sha256sum <"$f"
+done
+cat var/lib/dpkg/status`
+
+// TestBoardInstalled: what every scenario runs is the package. dpkg on the
+// running board and the board's dpkg in the slot image that was made on the
+// host left the same, and the program that runs is the package's.
+func TestBoardInstalled(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	if got, want := r.sh("dpkg-query -W -f '${db:Status-Status} ${Version} ${Architecture}' usbagent; dpkg -V usbagent"), "installed "+agentVersion+" armhf"; got != want {
+		t.Errorf("dpkg says %q, want %q", got, want)
+	}
+	if got, want := r.sh("sha256sum </proc/$(systemctl show usbagent -p MainPID --value)/exe; systemctl is-enabled usbagent"), hostSum(t, r.agent.Binary)+"  -\nenabled"; got != want {
+		t.Errorf("the agent at work is %s, want %s", got, want)
+	}
+	r.sh("mkdir /run/other; mount -o ro /dev/mmcblk0p2 /run/other")
+	here, there := r.sh(fmt.Sprintf(ofPackage, "/")), r.sh(fmt.Sprintf(ofPackage, "/run/other"))
+	if here != there || strings.Count(here, "\n") < 40 {
+		t.Errorf("dpkg on the running board left\n%s\n\nand in the slot image\n%s", here, there)
+	}
 }

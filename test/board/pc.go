@@ -60,11 +60,11 @@ func pcDisk(dir string, pki PKI) error {
 
 // smallInputs is what the small machines are made from besides the kernel.
 func smallInputs() ([]string, error) {
-	inputs, err := readTree(embedded)
+	inputs, err := readTree(embedded, "files/init-small", "files/small")
 	if err != nil {
 		return nil, err
 	}
-	guestd, err := readTree(guestdSource)
+	guestd, err := readTree(guestdSource, ".")
 	return append(inputs, guestd...), err
 }
 
