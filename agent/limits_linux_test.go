@@ -251,6 +251,21 @@ func TestStartTimeout(t *testing.T) {
 	})
 }
 
+// TestMaxSteps: steps beyond are not kept, but their failure code is.
+func TestMaxSteps(t *testing.T) {
+	a, s := idle(t)
+	for range MaxSteps {
+		a.report(s, ledger.Step{Step: StepImage, Result: Done}, 0)
+	}
+	if n := len(s.entry.Steps); n != MaxSteps {
+		t.Errorf("%d steps of %d", n, MaxSteps)
+	}
+	a.report(s, ledger.Step{Step: StepImage, Result: Failed}, CodeImage)
+	if n := len(s.entry.Steps); n != MaxSteps || s.entry.Code != CodeImage {
+		t.Errorf("one more: %d steps, code %d", n, s.entry.Code)
+	}
+}
+
 func TestMaxMessage(t *testing.T) {
 	if got := ShowMessage(strings.Repeat("\x1b", MaxMessage)); len(got) > MaxMessage || !strings.HasSuffix(got, "…") {
 		t.Errorf("%d bytes", len(got))

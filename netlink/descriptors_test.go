@@ -81,3 +81,26 @@ func TestDeclared(t *testing.T) {
 		t.Errorf("a device that has gone: %q, %v", got, err)
 	}
 }
+
+// FuzzDescriptors: whatever a device says, a keyboard after whole descriptors
+// is seen, and nothing but classes comes of it.
+func FuzzDescriptors(f *testing.F) {
+	keyboard := anInterface(1, 3)
+	for _, seed := range []string{"", aConfiguration + anInterface(0, 8) + anEndpoint, aHID + keyboard, "\x00", "\x01\x04", "\x06\x04abcd", "\xff\x04"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		classes := declaredClasses(append([]byte(aDevice), said...))
+		for _, c := range classes {
+			if len(c) != 2 {
+				t.Errorf("%q", classes)
+			}
+		}
+		if len(classes) > 256 || !slices.IsSorted(classes) {
+			t.Errorf("%q", classes)
+		}
+		if got := declaredClasses([]byte(aDevice + aConfiguration + keyboard + string(said))); !slices.Contains(got, "03") {
+			t.Errorf("the keyboard is not seen: %q", got)
+		}
+	})
+}
