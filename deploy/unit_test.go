@@ -66,6 +66,7 @@ func TestUnitStaysAvailable(t *testing.T) {
 	for name, want := range map[string]string{
 		"Type": "notify", "NotifyAccess": "main", "WatchdogSec": "30s", "Restart": "always", "StartLimitIntervalSec": "0",
 		"RuntimeDirectory": "usbagent", "RuntimeDirectoryPreserve": "yes", "WantedBy": "multi-user.target",
+		"After": "local-fs.target dbus.service dbus.socket", "Wants": "dbus.socket",
 	} {
 		if got := all[name]; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s=%q, want %q", name, got, want)

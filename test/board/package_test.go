@@ -4,6 +4,7 @@ package board
 
 import (
 	"context"
+	"crypto/md5"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,9 +53,22 @@ func (r *rig) serves(version string) {
 // settled is what is installed and configured, without dpkg's own books.
 const settled = "find /etc /usr/bin /usr/lib/systemd /usr/lib/udev /usr/lib/tmpfiles.d /usr/share/doc /srv /media /var/cache /var/lib /run/usbagent -path /var/lib/dpkg -prune -o -path /var/lib/systemd -prune -o -print 2>/dev/null | sort"
 
-// TestBoardPackage is the life of the .deb on a board that never had the
-// agent: installed, upgraded with a stick in, exchanged by a signed script on
-// a stick, removed with a stick in, purged, installed again.
+// migrated: what shell scripts left on the board is named, and the stick whose
+// script they ran is known.
+func (r *rig) migrated(since int64, old *Stick) {
+	r.t.Helper()
+	r.journal(since, "a shell set-up for USB sticks is still there, and would handle each stick a second time: remove the udev rule and the unit that run it, then this directory", soon)
+	r.through(old, "mount done", "autorun skipped")
+	if r.runs() != 0 {
+		r.t.Error("a script of the time before ran again")
+	}
+	r.pull(old)
+	r.sh("rmdir /etc/usb-mount.d")
+}
+
+// TestBoardPackage is the life of the .deb on a board that had shell scripts in
+// place of the agent: installed, upgraded with a stick in, exchanged by a
+// signed script on a stick, removed with a stick in, purged, installed again.
 func TestBoardPackage(t *testing.T) {
 	parallel(t)
 	r := bare(t)
@@ -66,8 +80,12 @@ func TestBoardPackage(t *testing.T) {
 	}
 	before := r.sh(settled)
 
+	old := script(t, r.signer, "# ran before\n"+effect)
+	r.sh(fmt.Sprintf("mkdir -p /etc/usb-mount.d /var/cache/usb-autorun; echo '%x  autorun.sh' >/var/cache/usb-autorun/executed.list", md5.Sum(old[0].Data)))
+	since := r.ConsoleSize()
 	r.dpkg("-i /srv/older.deb")
 	r.serves("0.0.1")
+	r.migrated(since, r.plain("ext4", "OLD", old...))
 	if got := r.sh("systemctl is-enabled usbagent; systemctl show usbagent -p Type --value; usbagent run --check-config; udevadm control --reload"); got != "enabled\nnotify" && !strings.HasPrefix(got, "enabled\nnotify\n") {
 		t.Errorf("after the installation: %s", got)
 	}
@@ -105,7 +123,7 @@ func TestBoardPackage(t *testing.T) {
 	r.through(last, "mount done", "autorun done")
 	r.dpkg("-r usbagent")
 	r.await("nothing is mounted", soon, func() bool { return r.mounts() == 0 && !r.LED.On() })
-	if got := r.sh("systemctl is-active usbagent; ls /media /etc/usbagent; wc -l </var/cache/usb-autorun/executed.list"); got != "inactive\n/etc/usbagent:\nconfig.toml\n\n/media:\n3" {
+	if got := r.sh("systemctl is-active usbagent; ls /media /etc/usbagent; wc -l </var/cache/usb-autorun/executed.list"); got != "inactive\n/etc/usbagent:\nconfig.toml\n\n/media:\n4" {
 		t.Errorf("after the removal: %q", got)
 	}
 	r.pull(last)

@@ -5,6 +5,7 @@
 package package_test
 
 import (
+	"debug/elf"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -77,6 +78,50 @@ func TestSameFilesEverywhere(t *testing.T) {
 	}
 	if len(want) < 10 {
 		t.Errorf("only %q", want)
+	}
+}
+
+// TestPackagesHaveEverything: what the packages are said to hold is there.
+func TestPackagesHaveEverything(t *testing.T) {
+	have := installed(t)
+	for _, path := range []string{
+		"/usr/bin/usbagent", "/usr/lib/systemd/system/usbagent.service", "/usr/lib/udev/rules.d/90-usbagent.rules", "/usr/lib/tmpfiles.d/usbagent.conf",
+		"/etc/usbagent/config.toml", "/usr/share/man/man8/usbagent.8", "/usr/share/man/man5/usbagent.toml.5",
+		"/usr/share/bash-completion/completions/usbagent", "/usr/share/fish/vendor_completions.d/usbagent.fish", "/usr/share/zsh/site-functions/_usbagent",
+	} {
+		if _, ok := have[path]; !ok {
+			t.Errorf("%s is in no package", path)
+		}
+		delete(have, path)
+	}
+	if len(have) > 0 {
+		t.Errorf("nobody knows of %v", have)
+	}
+}
+
+// TestDeb looks at what dpkg reads of each package, and that the program is for
+// the same machine.
+func TestDeb(t *testing.T) {
+	dir := packages(t)
+	for arch, machine := range map[string]elf.Machine{"armhf": elf.EM_ARM, "arm64": elf.EM_AARCH64, "amd64": elf.EM_X86_64} {
+		path := filepath.Join(dir, "usbagent_1.2.3~rc.1_"+arch+".deb")
+		control := "\n" + output(t, "dpkg-deb", "-f", path)
+		for _, line := range []string{"Package: usbagent", "Version: 1.2.3~rc.1", "Architecture: " + arch, "Conflicts: usb-mount, usbmount", "Replaces: usb-mount", "Recommends: rauc, rauc-service, dbus"} {
+			if !strings.Contains(control, "\n"+line+"\n") {
+				t.Errorf("%s: control has no line %q:%s", arch, line, control)
+			}
+		}
+		if got := output(t, "dpkg-deb", "-I", path, "conffiles"); got != "/etc/usbagent/config.toml\n" {
+			t.Errorf("%s: conffiles %q", arch, got)
+		}
+		program, err := elf.Open(filepath.Join(unpack(t, path), "usr/bin/usbagent"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if program.Machine != machine || program.Section(".interp") != nil {
+			t.Errorf("%s: the program is for %s, or not static", arch, program.Machine)
+		}
+		program.Close()
 	}
 }
 
