@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -57,6 +58,7 @@ func SupervisorMain(args []string) int {
 // directory is held while its script is looked at, and becomes the working
 // directory.
 func becomeShell(dir string) error {
+	runtime.LockOSThread() // a priority is a thread's, and the one that executes stays
 	r, err := readRecord(dir)
 	if err != nil {
 		return err
@@ -102,6 +104,12 @@ func boundName(root *os.File, name, path string) (string, error) {
 // agent or its unit may have.
 func shedAgent() error {
 	unix.Umask(0o022)
+	// The system call's own number is 20 less the nice value (getpriority(2)).
+	if p, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && p > 20 {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 0); err != nil {
+			return fmt.Errorf("take the usual priority: %w", err)
+		}
+	}
 	// Not there on kernels without /proc; the script then keeps the agent's value.
 	os.WriteFile("/proc/self/oom_score_adj", []byte("0"), 0)
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {

@@ -94,15 +94,15 @@ func (l *link) greet(ctx context.Context, bus bool) error {
 }
 
 // wakeDelay is how long the first answer of systemd's own socket is waited
-// for before another question is sent; twice as long each time.
-const wakeDelay = 20 * time.Millisecond
+// for before another question is sent; a quarter longer each time.
+const wakeDelay = 2 * time.Millisecond
 
 // wake sends pings until one is answered. A call that systemd (252, and others
 // around it) reads together with the end of the authentication lies there
 // until more bytes come.
 func (l *link) wake(ctx context.Context) error {
 	answers := make(chan *dbus.Call, 64)
-	for delay := wakeDelay; len(answers) < cap(answers); delay *= 2 {
+	for delay := wakeDelay; len(answers) < cap(answers); delay += delay / 4 {
 		l.conn.Object(systemdName, systemdPath).Go("org.freedesktop.DBus.Peer.Ping", 0, answers)
 		select {
 		case call := <-answers:
@@ -173,6 +173,14 @@ func (l *link) jobResult(ctx context.Context, job dbus.ObjectPath) (string, erro
 // state is what systemd says about the unit: its properties by name.
 type state map[string]dbus.Variant
 
+// asked are the properties that state looks at, in the order in which they are
+// asked for. All properties of a service at once cost systemd more than the
+// start of the unit did: it looks for drop-ins and reads accounts for them.
+var asked = []struct{ iface, name string }{
+	{unitInterface, "LoadState"}, {unitInterface, "Job"}, {unitInterface, "ActiveState"}, {unitInterface, "SubState"},
+	{serviceIface, "Result"}, {serviceIface, "ExecMainCode"}, {serviceIface, "ExecMainStatus"},
+}
+
 // read asks for the state and reports whether there is such a unit.
 func (l *link) read(ctx context.Context) (bool, error) {
 	var path dbus.ObjectPath
@@ -183,13 +191,16 @@ func (l *link) read(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for %s: %w", l.name, err)
 	}
-	all := state{}
-	for _, iface := range []string{unitInterface, serviceIface} {
-		some := state{}
-		if err := l.conn.Object(systemdName, l.path).CallWithContext(ctx, propertyCalls+"GetAll", 0, iface).Store(&some); err != nil {
+	all, answers := state{}, make([]*dbus.Call, len(asked))
+	for i, p := range asked {
+		answers[i] = l.conn.Object(systemdName, l.path).GoWithContext(ctx, propertyCalls+"Get", 0, nil, p.iface, p.name)
+	}
+	for i, p := range asked {
+		var value dbus.Variant
+		if err := (<-answers[i].Done).Store(&value); err != nil {
 			return false, fmt.Errorf("look at %s: %w", l.name, err)
 		}
-		maps.Copy(all, some)
+		all[p.name] = value
 	}
 	// Asking by path loads a unit that went in between.
 	if all.text("LoadState") == "not-found" {

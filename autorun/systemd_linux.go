@@ -91,6 +91,10 @@ type execCommand struct {
 	Ignore bool
 }
 
+// startPriority is the nice value of the exec stage, the agent's own: on one
+// core udev's and systemd's work for the stick would come first.
+const startPriority = -10
+
 // unitProperties describes the script's unit. None of it refers to
 // usbagent.service but After=, which is an order and no bond: at a shutdown
 // the script is stopped first, so that the agent still sees its end.
@@ -99,6 +103,8 @@ func unitProperties(program, dir string, r record) []property {
 	properties := []property{
 		p("Description", unitDescription+r.ID),
 		p("Type", "exec"),
+		// Up to the shell, which has the usual priority: see startPriority.
+		p("Nice", int32(startPriority)),
 		p("ExecStart", []execCommand{{program, []string{"usbagent", SupervisorCommand, "exec", dir}, false}}),
 		// The exit status stays readable for an agent that comes later.
 		p("RemainAfterExit", true),
@@ -301,10 +307,6 @@ func (u *unit) release() error {
 		return err
 	}
 	defer l.close()
-	there, err := l.read(ctx)
-	if err != nil || !there {
-		return err
-	}
 	var job dbus.ObjectPath
 	err = l.manager(ctx, "StopUnit", u.name, jobModeReplace).Store(&job)
 	if err == nil {
