@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +52,7 @@ type Agent struct {
 	outcome   string // ID of the image whose fate was learned in this boot
 
 	detaching sync.WaitGroup
+	releasing sync.WaitGroup // of the last script; the effects alone begin and await it
 	status    *statusFile
 }
 
@@ -238,6 +240,14 @@ func (a *Agent) dropLeftovers() {
 // refresh compares one disk with what is known. look is whether a disk that
 // seems to have no medium is opened to make sure.
 func (a *Agent) refresh(name string, look bool) {
+	for _, s := range a.plugged() {
+		if s.disk.Name == name && netlink.Unchanged("", s.disk) {
+			return
+		}
+	}
+	if a.greet(name) {
+		defer a.publish() // where it is none after all
+	}
 	disk, present, err := netlink.Refresh("", name, a.Config.Devices.Allow)
 	if err != nil {
 		a.Log.Warn("block device cannot be looked at", zap.String("device", name), zap.Error(err))
@@ -251,6 +261,21 @@ func (a *Agent) refresh(name string, look bool) {
 			a.remove(s)
 		}
 	}
+}
+
+// greet switches the LED on for what looks like the first stick, before all is
+// read that decides, and reports whether it did.
+func (a *Agent) greet(name string) bool {
+	if !slices.Contains(a.Config.Devices.Allow, netlink.BusUSB) || !netlink.Glance("", name) {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.sticks) > 0 || a.rebooting {
+		return false
+	}
+	a.Light.Show(led.Pattern{Kind: led.On})
+	return true
 }
 
 // see takes note of a disk that is there. The same device number and DISKSEQ

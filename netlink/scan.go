@@ -69,6 +69,40 @@ func Refresh(root, name string, allow []string) (Disk, bool, error) {
 	return Disk{}, false, fmt.Errorf("look at disk %s: it keeps changing", name)
 }
 
+// Unchanged reports whether d is in the system still as it was: cheaper than
+// Refresh, after an event of which there are several for each disk. False says
+// nothing.
+func Unchanged(root string, d Disk) bool {
+	if !validName(d.Name) {
+		return false
+	}
+	at := blockDir(root).join(d.Name)
+	seq, err := at.optional("diskseq", ^uint64(0))
+	if err != nil || seq != d.DiskSeq {
+		return false
+	}
+	dev, err := at.raw("dev")
+	if err != nil || dev != fmt.Sprintf("%d:%d", d.Major, d.Minor) {
+		return false
+	}
+	size, err := at.bytes("size")
+	return err == nil && size == d.Size
+}
+
+// Glance guesses from two looks whether there is a USB disk with a medium of
+// that name, for a LED that shall not wait for Refresh.
+func Glance(root, name string) bool {
+	if !validName(name) {
+		return false
+	}
+	target, err := os.Readlink(string(blockDir(root).join(name)))
+	if err != nil || !strings.Contains(target, "/usb") {
+		return false
+	}
+	size, err := blockDir(root).join(target).bytes("size")
+	return err == nil && size > 0
+}
+
 // gone reports whether err is what sysfs says of a device that left.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO)

@@ -268,3 +268,39 @@ func TestSameInsertion(t *testing.T) {
 		t.Error("a partition less: the same insertion, but not equal")
 	}
 }
+
+func TestUnchanged(t *testing.T) {
+	root := plant(t, "usb")
+	known, _ := refresh(t, root, "sdb", BusUSB)
+	if !Unchanged(root, known) {
+		t.Error("the same disk has changed")
+	}
+	for attribute, content := range map[string]string{"diskseq": "77\n", "size": "8\n", "dev": "8:160\n"} {
+		put(t, filepath.Join(at(t, root, "sdb"), attribute), content)
+		if Unchanged(root, known) {
+			t.Errorf("%s changed, and the disk has not", attribute)
+		}
+		known, _ = refresh(t, root, "sdb", BusUSB)
+	}
+	if !Unchanged(root, known) {
+		t.Error("the changed disk changes again")
+	}
+	gone, strange := known, known
+	gone.Name, strange.Name = "sdz", "../sdb"
+	if Unchanged(root, gone) || Unchanged(root, strange) {
+		t.Error("a disk that is not there is unchanged")
+	}
+}
+
+func TestGlance(t *testing.T) {
+	root := plant(t, "usb")
+	for name, want := range map[string]bool{"sdb": true, "sdz": false, "../sdb": false} {
+		if Glance(root, name) != want {
+			t.Errorf("%s: not %v", name, want)
+		}
+	}
+	put(t, filepath.Join(at(t, root, "sdb"), "size"), "0\n")
+	if Glance(root, "sdb") {
+		t.Error("a reader without a medium looks like a stick")
+	}
+}
