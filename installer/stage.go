@@ -58,7 +58,7 @@ type StageRequest struct {
 // Staged is a private copy of an image.
 type Staged struct {
 	Path   string
-	SHA256 [sha256.Size]byte // of the whole file
+	SHA256 [sha256.Size]byte // of the whole file, unless it had to end with a Trailer: that identifies it
 }
 
 // Remove deletes the copy. It may be called more than once.
@@ -127,15 +127,16 @@ func (r StageRequest) checkSpace() error {
 
 // fill copies, compares and syncs.
 func (r StageRequest) fill(ctx context.Context, f *os.File, s *Staged) error {
-	whole := sha256.New()
-	tail := &tailWriter{skip: r.Size, hash: whole}
-	var content hash.Hash
+	// At most one digest is made: a board makes 10 MB a second.
+	tail := &tailWriter{skip: r.Size}
+	switch {
+	case len(r.Sum) != 0:
+		tail.head = r.Hash.New()
+	case r.Trailer.CMS == nil:
+		tail.head = sha256.New()
+	}
 	if r.Trailer.CMS != nil {
 		tail.skip = r.Trailer.ContentSize
-	}
-	if len(r.Sum) != 0 {
-		content = r.Hash.New()
-		tail.content = content
 	}
 	job := staging.Job{Source: r.Source, Size: r.Size, Window: r.Window, Progress: r.Progress}
 	if err := job.Copy(ctx, io.MultiWriter(f, tail)); err != nil {
@@ -144,26 +145,27 @@ func (r StageRequest) fill(ctx context.Context, f *os.File, s *Staged) error {
 	if r.Trailer.CMS != nil && !bytes.Equal(tail.kept, r.Trailer.bytes()) {
 		return fmt.Errorf("%w: another signature", ErrChanged)
 	}
-	if content != nil && !bytes.Equal(content.Sum(nil), r.Sum) {
+	if len(r.Sum) != 0 && !bytes.Equal(tail.head.Sum(nil), r.Sum) {
 		return fmt.Errorf("%w: the content is not what was signed", ErrChanged)
 	}
-	whole.Sum(s.SHA256[:0])
+	if r.Trailer.CMS == nil {
+		tail.head.Sum(s.SHA256[:0])
+	}
 	return f.Sync()
 }
 
-// tailWriter hashes everything, hashes the first skip bytes as content, and
-// keeps what follows them.
+// tailWriter hashes the first skip bytes, where head is not nil, and keeps
+// what follows them.
 type tailWriter struct {
-	skip          int64
-	hash, content hash.Hash
-	kept          []byte
+	skip int64
+	head hash.Hash
+	kept []byte
 }
 
 func (t *tailWriter) Write(p []byte) (int, error) {
-	t.hash.Write(p)
 	head := p[:min(int64(len(p)), t.skip)]
-	if t.content != nil {
-		t.content.Write(head)
+	if t.head != nil {
+		t.head.Write(head)
 	}
 	t.skip -= int64(len(head))
 	t.kept = append(t.kept, p[len(head):]...)
