@@ -35,10 +35,12 @@ func (a *Agent) work(ctx context.Context) {
 // be done where the board restarts.
 func (a *Agent) conclude(ctx context.Context, s *stick) {
 	defer s.drop()
+	defer a.releasing.Wait()
 	if a.Config.Report.OnStick {
 		s.keyring = a.installedPrints()
 	}
 	a.effects(ctx, s)
+	a.releasing.Wait()
 	if ctx.Err() == nil && !a.restarting() {
 		a.leaveReceipt(s, false)
 		a.occupy(nil, "")
@@ -120,18 +122,26 @@ func (a *Agent) effects(ctx context.Context, s *stick) {
 		}
 		o.drop()
 	}
-	if !a.over(ctx, s) {
+	if !a.dropped(ctx, s) {
 		a.imageStep(ctx, s)
 	}
 }
 
-// over reports whether nothing more may be started for s.
-func (a *Agent) over(ctx context.Context, s *stick) bool {
+// dropped reports whether the agent stops or s was pulled.
+func (a *Agent) dropped(ctx context.Context, s *stick) bool {
 	if ctx.Err() != nil {
 		return true
 	}
 	if s.ctx.Err() != nil {
 		s.log.Info("stick pulled, its further steps are dropped")
+		return true
+	}
+	return false
+}
+
+// over reports whether nothing more may be started for s.
+func (a *Agent) over(ctx context.Context, s *stick) bool {
+	if a.dropped(ctx, s) {
 		return true
 	}
 	if a.scripted && a.Machine.ShuttingDown(ctx) { // a script may have asked for it

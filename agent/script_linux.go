@@ -173,6 +173,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 	if err != nil {
 		return o.result(Refused, "%v", err), CodeScript
 	}
+	a.releasing.Wait()
 	a.occupy(s, "the script of "+s.describe())
 	a.mark(s)
 	defer a.mark(nil)
@@ -190,8 +191,9 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 	}
 	a.scripted = true
 	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id))
-	o.drop() // the runner has its own copy
-	debug.FreeOSMemory()
+	if o.drop(); len(v.Bytes()) > freeAtOnce { // the runner has its own copy
+		debug.FreeOSMemory()
+	}
 	exit, err := run.Wait(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -202,10 +204,24 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 	}
 	a.ended(id, exit)
 	a.keepOutput(ctx, s, o, run)
-	if err := run.Release(); err != nil {
-		s.log.Warn("script's unit could not be cleaned up", zap.Error(err))
+	a.release(s, run)
+	if payload != nil { // its copies lie over files of the stick, over images perhaps
+		a.releasing.Wait()
 	}
 	return ended(o, exit)
+}
+
+// freeAtOnce is the size of a script whose memory is given back while it runs.
+const freeAtOnce = 1 << 20
+
+// release forgets a script while the work goes on: systemd may be behind with
+// what it hears of the stick, and the next step does not need its answer.
+func (a *Agent) release(s *stick, run *autorun.Run) {
+	a.releasing.Go(func() {
+		if err := run.Release(); err != nil {
+			s.log.Warn("script's unit could not be cleaned up", zap.Error(err))
+		}
+	})
 }
 
 // ended records the end of a script, unless how it ended is unknown.
