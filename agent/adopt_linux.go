@@ -110,7 +110,7 @@ func (a *Agent) settleImages(ctx context.Context) {
 		a.record(a.Ledger.ImageEnded(past.ID, imageFellBack, past.Slot, "the board booted "+booted.Name+" instead"))
 		return
 	}
-	if err := a.Images.WaitReady(ctx); err != nil {
+	if _, err := a.Images.WaitReady(ctx, nil); err != nil {
 		return // not confirmed: it may still fall back
 	}
 	a.Log.Info("the board runs the image installed last", zap.String("file", past.Name), zap.String("booted", booted.Name))

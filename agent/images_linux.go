@@ -34,7 +34,7 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 	var misfits []ledger.Step
 	fits := false
 	for _, v := range s.volumes {
-		if v.found.tooMany {
+		if v.found.tooMany && !a.over(ctx, s) {
 			i := image{volume: v, name: "*" + ImageSuffix}
 			a.report(s, i.result(Refused, "more than %d images; none of them is installed: leave those that are meant", MaxImages), CodeImage)
 			continue
@@ -186,7 +186,7 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 		}
 		info.Compatible = i.past.Compatible
 	}
-	system, err := a.Images.System(ctx)
+	system, err := a.slots(ctx, i)
 	if err != nil {
 		if errors.Is(err, installer.ErrBusy) {
 			return step, installer.Install, true // looked at again when it is idle
@@ -198,6 +198,20 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 	}
 	d := installer.Decide(info, system, at)
 	return a.decided(s, i, d), d.Action, d.Action == installer.Install
+}
+
+// slots is what the installer says about the slots, which it is asked for
+// unless it said so just now: each answer starts programs.
+func (a *Agent) slots(ctx context.Context, i *image) (installer.System, error) {
+	if seen := i.justSeen(); seen != nil {
+		return *seen, nil
+	}
+	asked := time.Now()
+	system, err := a.Images.System(ctx)
+	if err == nil {
+		i.seen, i.seenAt = &system, asked
+	}
+	return system, err
 }
 
 // decided makes the step of a decision against installing.
@@ -245,7 +259,7 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 // awaitReady is ready with the step that says why not; the step has no result
 // where the stick was pulled meanwhile.
 func (a *Agent) awaitReady(ctx context.Context, s *stick, i *image) (step ledger.Step, ok bool) {
-	err := a.ready(ctx, s)
+	err := a.ready(ctx, s, i)
 	if err != nil && s.ctx.Err() == nil {
 		step = i.result(Failed, "%v", err)
 	}
@@ -254,13 +268,18 @@ func (a *Agent) awaitReady(ctx context.Context, s *stick, i *image) (step ledger
 
 // ready waits until the running system is confirmed good, and until it is
 // known what became of the installation before this boot. A pull ends it.
-func (a *Agent) ready(ctx context.Context, s *stick) error {
+func (a *Agent) ready(ctx context.Context, s *stick, i *image) error {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
 	defer a.change(s, func() { s.entry.Waiting = "" })
-	if err := a.Images.WaitReady(ctx); err != nil {
+	seen := i.justSeen()
+	system, err := a.Images.WaitReady(ctx, seen)
+	if err != nil {
 		return err
+	}
+	if i.seen = &system; seen == nil {
+		i.seenAt = time.Now()
 	}
 	select {
 	case <-a.settled:
@@ -274,6 +293,7 @@ func (a *Agent) ready(ctx context.Context, s *stick) error {
 func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action, error) {
 	begun := false
 	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o, Progress: a.showProgress,
+		Seen: i.seen, SeenAt: i.seenAt,
 		Begin: func(installer.System) error {
 			begun = true
 			a.begin(s, i, path)
@@ -336,6 +356,7 @@ func (a *Agent) reboot(ctx context.Context, s *stick) {
 		s.log.Info("image installed; the restart is left to others (installer.reboot = false)")
 		return
 	}
+	a.releasing.Wait()
 	a.leaveReceipt(s, true)
 	a.mu.Lock()
 	a.rebooting = true

@@ -160,7 +160,10 @@ func TestPullNotice(t *testing.T) {
 // unconfirmed is an installer on a board that is never confirmed good.
 type unconfirmed struct{ installer.None }
 
-func (unconfirmed) WaitReady(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+func (unconfirmed) WaitReady(ctx context.Context, _ *installer.System) (installer.System, error) {
+	<-ctx.Done()
+	return installer.System{}, context.Cause(ctx)
+}
 
 // TestPulledWhileWaiting: a pull ends what a stick waits for.
 func TestPulledWhileWaiting(t *testing.T) {
@@ -171,7 +174,7 @@ func TestPulledWhileWaiting(t *testing.T) {
 			}
 		},
 		"confirmation": func(t *testing.T, a *Agent, s *stick) {
-			if err := a.ready(t.Context(), s); !errors.Is(err, errPulled) {
+			if err := a.ready(t.Context(), s, &image{}); !errors.Is(err, errPulled) {
 				t.Error(err)
 			}
 		},

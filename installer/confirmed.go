@@ -20,6 +20,9 @@ const systemdUnit = "org.freedesktop.systemd1.Unit"
 // confirmed returns when the boot has finished and MarkGoodUnit, where it is
 // there and wanted, has done its work.
 func (m *Machine) confirmed(ctx context.Context) error {
+	if m.booted(ctx) {
+		return nil
+	}
 	if err := m.BootFinished(ctx); err != nil {
 		return err
 	}
@@ -38,6 +41,21 @@ func (m *Machine) confirmed(ctx context.Context) error {
 			return errors.Join(context.Cause(ctx), err)
 		}
 	}
+}
+
+// booted asks both on one connection, once, and waits for nothing.
+func (m *Machine) booted(ctx context.Context) bool {
+	good := false
+	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
+		state, err := b.state(ctx, owner)
+		if err != nil || !bootHasFinished(state) {
+			return err
+		}
+		u, err := b.unit(ctx, owner, MarkGoodUnit)
+		good = u.settled()
+		return err
+	})
+	return err == nil && good
 }
 
 // unit is the state of a systemd unit.
@@ -63,22 +81,33 @@ func (u unit) settled() bool {
 }
 
 // unit asks systemd for the unit name.
-func (m *Machine) unit(ctx context.Context, name string) (unit, error) {
-	var all map[string]dbus.Variant
-	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
-		var path dbus.ObjectPath
-		manager := b.Object(owner, systemdPath)
-		if err := b.call(ctx, manager, systemdManager+".LoadUnit", []any{name}, &path); err != nil {
-			return err
-		}
-		return b.call(ctx, b.Object(owner, path), properties+".GetAll", []any{systemdUnit}, &all)
+func (m *Machine) unit(ctx context.Context, name string) (u unit, err error) {
+	err = m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) (err error) {
+		u, err = b.unit(ctx, owner, name)
+		return err
 	})
-	text := func(key string) string { s, _ := all[key].Value().(string); return s }
-	number := func(key string) uint64 { n, _ := all[key].Value().(uint64); return n }
-	condition, _ := all["ConditionResult"].Value().(bool)
+	return u, err
+}
+
+// unit is unit of the systemd whose name on the bus is owner.
+func (b bus) unit(ctx context.Context, owner, name string) (unit, error) {
+	var path dbus.ObjectPath
+	if err := b.call(ctx, b.Object(owner, systemdPath), systemdManager+".LoadUnit", []any{name}, &path); err != nil {
+		return unit{}, err
+	}
+	// One by one: all of them at once would be more work for systemd.
+	var failed error
+	get := func(name string) any {
+		v, err := b.property(ctx, owner, path, systemdUnit, name)
+		failed = errors.Join(failed, err)
+		return v.Value()
+	}
+	text := func(name string) string { s, _ := get(name).(string); return s }
+	number := func(name string) uint64 { n, _ := get(name).(uint64); return n }
+	condition, _ := get("ConditionResult").(bool)
 	return unit{
 		load: text("LoadState"), active: text("ActiveState"), file: text("UnitFileState"),
 		condition: condition, checked: number("ConditionTimestampMonotonic"),
 		exited: number("InactiveExitTimestampMonotonic"),
-	}, err
+	}, failed
 }

@@ -102,7 +102,7 @@ func TestBusyForEver(t *testing.T) {
 	_, fake, r := newFake(t)
 	fake.SetBusy(true)
 	start := time.Now()
-	if err := r.WaitIdle(soon(t)); !errors.Is(err, ErrBusy) {
+	if _, err := r.WaitIdle(soon(t)); !errors.Is(err, ErrBusy) {
 		t.Errorf("WaitIdle = %v, want ErrBusy after BusyTimeout", err)
 	}
 	if took := time.Since(start); took < r.limits.busy || took > r.limits.busy+5*time.Second {

@@ -47,7 +47,7 @@ func TestOwnerNotRoot(t *testing.T) {
 	if err := r.Install(soon(t), "/x", InstallOptions{}, nil); !errors.Is(err, ErrDistrusted) {
 		t.Errorf("Install = %v, want ErrDistrusted", err)
 	}
-	if err := r.WaitIdle(soon(t)); !errors.Is(err, ErrDistrusted) {
+	if _, err := r.WaitIdle(soon(t)); !errors.Is(err, ErrDistrusted) {
 		t.Errorf("WaitIdle = %v, want ErrDistrusted", err)
 	}
 	if calls := fake.Calls(); len(calls) != 0 {

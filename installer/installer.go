@@ -55,12 +55,14 @@ type Backend interface {
 	Inspect(ctx context.Context, path string) (Info, error)
 	// BindsManifest reports whether InstallOptions.ManifestHash is honoured.
 	BindsManifest(ctx context.Context) bool
-	// WaitReady returns when the running system has proven itself good, and
-	// ErrNotReady after ReadyTimeout.
-	WaitReady(ctx context.Context) error
-	// WaitIdle returns when no installation runs, and ErrBusy after
-	// BusyTimeout.
-	WaitIdle(ctx context.Context) error
+	// WaitReady returns when the running system has proven itself good and no
+	// installation runs, with the slots as they are then; ErrNotReady after
+	// ReadyTimeout. seen, unless nil, is what System said less than SeenFor
+	// ago: it is not asked again where nothing has to be waited for.
+	WaitReady(ctx context.Context, seen *System) (System, error)
+	// WaitIdle returns when no installation runs, with the slots as they are
+	// then, and ErrBusy after BusyTimeout.
+	WaitIdle(ctx context.Context) (System, error)
 	// Install installs the bundle at path and returns when that has ended.
 	// ErrBusy: nothing was started. ErrUnclear: it cannot be said whether it
 	// ended well, and only the slots can tell. When ctx ends, Install returns
@@ -107,9 +109,10 @@ func (None) Name() string                                  { return "none" }
 func (None) System(context.Context) (System, error)        { return System{}, nil }
 func (None) Inspect(context.Context, string) (Info, error) { return Info{}, errNone }
 func (None) BindsManifest(context.Context) bool            { return false }
-func (None) WaitReady(context.Context) error               { return nil }
-func (None) WaitIdle(context.Context) error                { return nil }
+func (None) WaitIdle(context.Context) (System, error)      { return System{}, nil }
 func (None) Running(context.Context) (bool, error)         { return false, nil }
 func (None) Adopt(context.Context, Progress) error         { return ErrNotRunning }
+
+func (None) WaitReady(context.Context, *System) (System, error) { return System{}, nil }
 
 func (None) Install(context.Context, string, InstallOptions, Progress) error { return errNone }

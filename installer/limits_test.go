@@ -18,7 +18,10 @@ import (
 // endless is a backend whose system is never confirmed good.
 type endless struct{ None }
 
-func (endless) WaitReady(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+func (endless) WaitReady(ctx context.Context, _ *System) (System, error) {
+	<-ctx.Done()
+	return System{}, context.Cause(ctx)
+}
 
 func TestRunTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -126,4 +129,33 @@ func TestLimitsOfANewRAUC(t *testing.T) {
 	if got := NewRAUC(RAUCOptions{}).limits; got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+}
+
+// asked is a backend that counts how often it is asked.
+type asked struct {
+	None
+	times int
+}
+
+func (a *asked) WaitReady(context.Context, *System) (System, error) {
+	a.times++
+	return System{}, nil
+}
+
+// TestSeenFor: an answer about the slots counts for a while, and not longer.
+func TestSeenFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, seen := &asked{}, time.Now()
+		time.Sleep(SeenFor - 1)
+		Run(t.Context(), b, Job{Seen: &System{}, SeenAt: seen})
+		if b.times != 0 {
+			t.Error("asked again, though it was just said")
+		}
+		time.Sleep(1)
+		Run(t.Context(), b, Job{Seen: &System{}, SeenAt: seen})
+		Run(t.Context(), b, Job{})
+		if b.times != 2 {
+			t.Errorf("asked %d times, though it was not said or long ago", b.times)
+		}
+	})
 }

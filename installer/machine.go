@@ -79,7 +79,7 @@ func (m *Machine) BootFinished(ctx context.Context) error {
 		switch {
 		case err == nil && state == "stopping":
 			return fmt.Errorf("wait until the boot has finished: %w", ErrShuttingDown)
-		case err == nil && state != "initializing" && state != "starting":
+		case err == nil && bootHasFinished(state):
 			return nil
 		case errors.Is(err, errNoOwner), err != nil && m.own() && !hasSystemd():
 			return nil
@@ -90,22 +90,30 @@ func (m *Machine) BootFinished(ctx context.Context) error {
 	}
 }
 
-// state returns systemd's SystemState.
-func (m *Machine) state(ctx context.Context) (string, error) {
-	v, err := m.property(ctx, systemdName, systemdPath, systemdManager, "SystemState")
-	if err != nil {
-		return "", err
-	}
-	state, _ := v.Value().(string)
-	return state, nil
+// bootHasFinished reports whether a SystemState is of a machine that runs.
+func bootHasFinished(state string) bool {
+	return state != "initializing" && state != "starting" && state != "stopping"
 }
 
-// property reads one property of a service that root owns.
-func (m *Machine) property(ctx context.Context, name string, path dbus.ObjectPath, of, property string) (dbus.Variant, error) {
-	var v dbus.Variant
-	err := m.with(ctx, name, func(ctx context.Context, b bus, owner string) error {
-		return b.call(ctx, b.Object(owner, path), properties+".Get", []any{of, property}, &v)
+// state returns systemd's SystemState.
+func (m *Machine) state(ctx context.Context) (state string, err error) {
+	err = m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) (err error) {
+		state, err = b.state(ctx, owner)
+		return err
 	})
+	return state, err
+}
+
+// state is state of the systemd whose name on the bus is owner.
+func (b bus) state(ctx context.Context, owner string) (string, error) {
+	v, err := b.property(ctx, owner, systemdPath, systemdManager, "SystemState")
+	state, _ := v.Value().(string)
+	return state, err
+}
+
+// property reads one property of what has the name owner on the bus.
+func (b bus) property(ctx context.Context, owner string, path dbus.ObjectPath, of, property string) (v dbus.Variant, err error) {
+	err = b.call(ctx, b.Object(owner, path), properties+".Get", []any{of, property}, &v)
 	return v, err
 }
 
@@ -130,11 +138,19 @@ func (m *Machine) with(ctx context.Context, name string, f func(context.Context,
 // ShuttingDown reports whether the machine goes down. Where nobody can tell,
 // it does not.
 func (m *Machine) ShuttingDown(ctx context.Context) bool {
-	if state, err := m.state(ctx); err != nil || state == "stopping" {
-		return err == nil
-	}
-	v, err := m.property(ctx, logindName, logindPath, logindManager, "PreparingForShutdown")
-	down, _ := v.Value().(bool)
+	down := false
+	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
+		state, err := b.state(ctx, owner)
+		if down = state == "stopping"; err != nil || down {
+			return err
+		}
+		if owner, err = b.rootOwner(ctx, logindName); err != nil {
+			return err
+		}
+		v, err := b.property(ctx, owner, logindPath, logindManager, "PreparingForShutdown")
+		down, _ = v.Value().(bool)
+		return err
+	})
 	return err == nil && down
 }
 

@@ -57,23 +57,19 @@ func (p part) LoadUnit(name string) (dbus.ObjectPath, *dbus.Error) {
 	return "/unit", nil
 }
 
-func (p part) Get(_, property string) (dbus.Variant, *dbus.Error) {
+func (p part) Get(of, property string) (dbus.Variant, *dbus.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if value, ok := p.unit[property]; ok && of == systemdUnit {
+		return value, nil
+	}
+	if of == systemdUnit {
+		return dbus.MakeVariant(""), nil
+	}
 	if property == "SystemState" {
 		return dbus.MakeVariant(p.state), nil
 	}
 	return dbus.MakeVariant(p.down), nil
-}
-
-func (p part) GetAll(string) (map[string]dbus.Variant, *dbus.Error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	copied := map[string]dbus.Variant{}
-	for key, value := range p.unit {
-		copied[key] = value
-	}
-	return copied, nil
 }
 
 // systemdReboot and logindReboot have the signatures of the real ones.
@@ -258,15 +254,15 @@ func TestWaitReady(t *testing.T) {
 	})
 	r := shortened(bus)
 	r.machine, r.limits.ready = m, 500*time.Millisecond
-	if err := r.WaitReady(soon(t)); !errors.Is(err, ErrNotReady) || len(fake.Calls()) != 0 {
+	if _, err := r.WaitReady(soon(t), nil); !errors.Is(err, ErrNotReady) || len(fake.Calls()) != 0 {
 		t.Errorf("WaitReady = %v after calls %v; want ErrNotReady without a call", err, fake.Calls())
 	}
 	f.set(func() { f.state = "running" })
-	if err := r.WaitReady(soon(t)); err != nil {
+	if _, err := r.WaitReady(soon(t), nil); err != nil {
 		t.Error(err)
 	}
 	fake.SetSlot("rootfs.0", "boot-status", "bad")
-	if err := r.WaitReady(soon(t)); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "rootfs.0 bad") {
+	if _, err := r.WaitReady(soon(t), nil); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "rootfs.0 bad") {
 		t.Errorf("slot not good: %v", err)
 	}
 }

@@ -64,24 +64,26 @@ func (r *RAUC) Name() string { return "rauc" }
 
 // WaitIdle returns when RAUC works on nothing. A service that cannot be asked
 // is an error at once, since it would not install either.
-func (r *RAUC) WaitIdle(ctx context.Context) error {
+func (r *RAUC) WaitIdle(ctx context.Context) (System, error) {
 	// Every question has its own bounds; the deadline counts between them, so
 	// that the end of the waiting is not taken for an answer.
 	deadline := time.Now().Add(r.limits.busy)
 	for {
-		running, err := r.Running(ctx)
-		if err == nil && !running {
-			return nil
+		system, err := r.System(ctx)
+		if err == nil {
+			return system, nil
 		}
-		if err == nil && time.Now().After(deadline) {
-			err = fmt.Errorf("%w: waited %v", ErrBusy, r.limits.busy)
+		if errors.Is(err, ErrBusy) {
+			switch {
+			case time.Now().After(deadline):
+				err = fmt.Errorf("%w: waited %v", ErrBusy, r.limits.busy)
+			case !sleep(ctx, r.limits.busyPoll):
+				err = context.Cause(ctx)
+			default:
+				continue
+			}
 		}
-		if err == nil && !sleep(ctx, r.limits.busyPoll) {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("wait until RAUC is idle: %w", err)
-		}
+		return System{}, fmt.Errorf("wait until RAUC is idle: %w", err)
 	}
 }
 
@@ -89,17 +91,24 @@ func (r *RAUC) WaitIdle(ctx context.Context) error {
 // good has done so where there is one, and the boot loader calls the booted
 // slot good where it says anything. An unproven system must not overwrite the
 // one that works.
-func (r *RAUC) WaitReady(ctx context.Context) error {
-	deadline := time.Now().Add(r.limits.ready)
+func (r *RAUC) WaitReady(ctx context.Context, seen *System) (System, error) {
+	begun := time.Now()
+	deadline := begun.Add(r.limits.ready)
 	late := fmt.Errorf("%w: waited %v", ErrNotReady, r.limits.ready)
 	bounded, cancel := context.WithDeadlineCause(ctx, deadline, late)
 	defer cancel()
 	err := r.machine.confirmed(bounded)
+	if err == nil && seen != nil && time.Since(begun) < SeenFor && seen.good() == nil {
+		return *seen, nil
+	}
 	for err == nil {
-		ready, why := r.slotGood(ctx)
+		system, why := r.System(ctx)
+		if why == nil {
+			why = system.good()
+		}
 		switch {
-		case ready:
-			return nil
+		case why == nil:
+			return system, nil
 		case errors.Is(why, ErrDistrusted), errors.Is(why, ErrUnavailable):
 			err = why
 		case time.Now().After(deadline):
@@ -108,21 +117,16 @@ func (r *RAUC) WaitReady(ctx context.Context) error {
 			err = errors.Join(context.Cause(ctx), why)
 		}
 	}
-	return fmt.Errorf("wait until the system is confirmed good: %w", err)
+	return System{}, fmt.Errorf("wait until the system is confirmed good: %w", err)
 }
 
-// slotGood reports whether nothing speaks against the booted slot. While RAUC
-// is busy there is no answer.
-func (r *RAUC) slotGood(ctx context.Context) (bool, error) {
-	system, err := r.System(ctx)
-	if err != nil {
-		return false, err
-	}
-	slot, ok := system.BootedSlot()
+// good says what speaks against the booted slot.
+func (s System) good() error {
+	slot, ok := s.BootedSlot()
 	if ok && slot.BootStatus != "" && slot.BootStatus != Good {
-		return false, fmt.Errorf("the boot loader calls the booted slot %s %s", slot.Name, slot.BootStatus)
+		return fmt.Errorf("the boot loader calls the booted slot %s %s", slot.Name, slot.BootStatus)
 	}
-	return true, nil
+	return nil
 }
 
 // sleep waits for d; it is false when ctx has ended.

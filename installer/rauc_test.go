@@ -167,12 +167,12 @@ func TestRealRAUCNotGood(t *testing.T) {
 	r, ctx := forBench(b), t.Context()
 	r.limits.ready, r.limits.readyPoll = 300*time.Millisecond, 50*time.Millisecond
 	b.SetBad("A", true)
-	if err := r.WaitReady(ctx); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "rootfs.0 bad") {
+	if _, err := r.WaitReady(ctx, nil); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "rootfs.0 bad") {
 		t.Errorf("WaitReady = %v, want ErrNotReady and the slot", err)
 	}
 	r.limits.ready = 20 * time.Second
 	time.AfterFunc(300*time.Millisecond, func() { b.SetBad("A", false) })
-	if err := r.WaitReady(ctx); err != nil {
+	if _, err := r.WaitReady(ctx, nil); err != nil {
 		t.Errorf("WaitReady after mark-good: %v", err)
 	}
 }

@@ -14,6 +14,9 @@ import (
 const (
 	// RunTimeout bounds a job with everything it waits for.
 	RunTimeout = 4 * time.Hour
+	// SeenFor is how long an answer of System counts. An installation that
+	// began and ended meanwhile would have to be shorter.
+	SeenFor = 2 * time.Second
 	// InstallAttempts is how often an installation is tried to begin while
 	// somebody else gets in before.
 	InstallAttempts = 5
@@ -25,7 +28,11 @@ type Job struct {
 	Info      Info
 	Situation Situation
 	Options   InstallOptions
-	Progress  Progress // may be nil
+	// Seen, unless nil, is what WaitReady said at SeenAt, so that the installer
+	// need not be asked again at once.
+	Seen     *System
+	SeenAt   time.Time
+	Progress Progress // may be nil
 	// Begin, if not nil, is called right before the image is handed over, so
 	// that it can be recorded; its error ends the job.
 	Begin func(System) error
@@ -49,13 +56,17 @@ func Run(ctx context.Context, b Backend, job Job) (Result, error) {
 	late := fmt.Errorf("%w: not done after %v", ErrStalled, RunTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, RunTimeout, late)
 	defer cancel()
-	if err := b.WaitReady(ctx); err != nil {
+	system, err := job.ready(ctx, b)
+	if err != nil {
 		return Result{}, err
 	}
 	for range InstallAttempts {
-		d, err := attempt(ctx, b, job)
-		if errors.Is(err, ErrBusy) && !errors.Is(err, errStillBusy) {
-			continue // somebody was faster; look again
+		d, err := attempt(ctx, b, job, system)
+		if errors.Is(err, ErrBusy) { // somebody was faster; look again
+			if system, err = b.WaitIdle(ctx); err != nil {
+				return Result{Decision: d}, err
+			}
+			continue
 		}
 		if err != nil && !errors.Is(err, ErrUnclear) || d.Action != Install {
 			return Result{Decision: d}, err
@@ -69,18 +80,16 @@ func Run(ctx context.Context, b Backend, job Job) (Result, error) {
 	return Result{}, fmt.Errorf("install %s: %w: %d attempts", job.Path, ErrBusy, InstallAttempts)
 }
 
-// errStillBusy marks the end of waiting for an idle installer.
-var errStillBusy = errors.New("gave up waiting")
+// ready is WaitReady, unless that was asked just now.
+func (j Job) ready(ctx context.Context, b Backend) (System, error) {
+	if j.Seen != nil && time.Since(j.SeenAt) < SeenFor {
+		return *j.Seen, nil
+	}
+	return b.WaitReady(ctx, nil)
+}
 
-// attempt decides and installs once.
-func attempt(ctx context.Context, b Backend, job Job) (Decision, error) {
-	if err := b.WaitIdle(ctx); err != nil {
-		return Decision{}, fmt.Errorf("%w: %w", errStillBusy, err)
-	}
-	system, err := b.System(ctx)
-	if err != nil {
-		return Decision{}, err
-	}
+// attempt decides upon the slots and installs once.
+func attempt(ctx context.Context, b Backend, job Job, system System) (Decision, error) {
 	d := Decide(job.Info, system, job.Situation)
 	if d.Action != Install {
 		return d, nil
@@ -95,10 +104,7 @@ func attempt(ctx context.Context, b Backend, job Job) (Decision, error) {
 
 // confirm asks for the slots anew, from a service that may have been restarted.
 func confirm(ctx context.Context, b Backend, info Info) ([]string, error) {
-	if err := b.WaitIdle(ctx); err != nil {
-		return nil, fmt.Errorf("confirm installation: %w", err)
-	}
-	after, err := b.System(ctx)
+	after, err := b.WaitIdle(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("confirm installation: %w", err)
 	}

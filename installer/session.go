@@ -22,8 +22,21 @@ type session struct {
 }
 
 // open connects, starts RAUC where it does not run, refuses an owner that is
-// not root, and subscribes to its signals.
+// not root, and subscribes to its signals, which only those need who wait.
 func (r *RAUC) open(ctx context.Context) (*session, error) {
+	s, err := r.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.subscribe(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// dial is open without the signals.
+func (r *RAUC) dial(ctx context.Context) (*session, error) {
 	address, _ := busAddress(r.o.BusAddress)
 	ctx, cancel := context.WithCancel(ctx)
 	w := newWatch()
@@ -45,7 +58,7 @@ func (s *session) close() {
 	s.Close()
 }
 
-// pin finds RAUC and subscribes to it.
+// pin finds RAUC.
 func (s *session) pin(ctx context.Context) error {
 	owner, err := s.rootOwner(ctx, raucName)
 	if errors.Is(err, errNoOwner) {
@@ -56,6 +69,11 @@ func (s *session) pin(ctx context.Context) error {
 	}
 	s.watch.pin(owner)
 	s.rauc = s.Object(owner, raucPath)
+	return nil
+}
+
+func (s *session) subscribe(ctx context.Context) error {
+	owner := s.rauc.Destination()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for _, match := range [][]dbus.MatchOption{

@@ -17,7 +17,7 @@ const MaxSlots = 256
 
 // System asks RAUC for compatible, variant, slots and the slot that boots next.
 func (r *RAUC) System(ctx context.Context) (System, error) {
-	s, err := r.open(ctx)
+	s, err := r.dial(ctx)
 	if err != nil {
 		return System{}, err
 	}
@@ -113,7 +113,7 @@ func newSlot(name string, status map[string]dbus.Variant) Slot {
 
 // Running reports whether RAUC works on something.
 func (r *RAUC) Running(ctx context.Context) (bool, error) {
-	s, err := r.open(ctx)
+	s, err := r.dial(ctx)
 	if err != nil {
 		return false, err
 	}
