@@ -25,7 +25,7 @@ TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 RACE     := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross setup test lint vuln demo soak bench bench-hash bench-go docs clean FORCE
+.PHONY: help build cross setup test lint vuln demo soak bench bench-hash bench-go bench-compare docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,7 +60,7 @@ setup: ## install the Debian packages that the tests need and this machine lacks
 BOARD_OUT := build/board-test.out
 test: export USBAGENT_REQUIRE = root,rauc,board,tools
 test: setup lint package-test ## everything there is: lint, all tests, the emulated board included
-	@mkdir -p build
+	@$(MAKE) --no-print-directory bench-compare
 	@echo 'go test ./... (usbagent/test/board beside the others)'
 	@$(GO) test -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./test/board >$(BOARD_OUT) 2>&1 & board=$$!; \
 	  $(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) $$($(GO) list ./... | grep -v '/test/board$$'); others=$$?; \
@@ -98,6 +98,17 @@ bench-hash: ## the largest script's verification on the emulated board, in instr
 
 bench-go: ## the Go benchmarks; what they say is for people, it is no test
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The hot parts, shortly: what is between the event and the script. The figures
+# that they are compared with are those of docs/performance.md; another machine
+# has others, and that fails nothing.
+HOT = $(GO) test -run '^$$' -benchtime 10ms -count 6 -bench
+bench-compare: ## some of them compared with the committed figures (docs/benchmarks.txt), as information
+	@mkdir -p build
+	@{ $(HOT) '^Benchmark(RefreshUSB|Event|Show)$$' ./netlink ./led; \
+	  $(HOT) '^Benchmark(Contains|GrowFiles)$$/^10(00)?(_lines)?$$' ./executedlist ./agent; \
+	  $(HOT) '^BenchmarkVerify$$/^(RSA-2048|P-256)$$/^1kB$$' ./signature; } >build/benchmarks.txt || cat build/benchmarks.txt
+	@$(GO) tool benchstat -ignore goos,goarch,cpu docs/benchmarks.txt build/benchmarks.txt || :
 
 docs: build ## manual pages, shell completions and the default configuration, into build/docs
 	@rm -rf build/docs && mkdir -p build/docs
