@@ -80,13 +80,14 @@ func (r *rig) gadgets(images map[string]string) {
 	r.pull(stick)
 }
 
-// plugGadget plugs a device of those functions and sees it through like a
-// stick.
-func (r *rig) plugGadget(image string, functions []string, want ...string) StickResult {
+// plugGadget plugs a device with that medium, and the keyboard in that one of
+// its two configurations, of which the kernel chooses the first, and sees it
+// through like a stick.
+func (r *rig) plugGadget(image, keyboard string, want ...string) StickResult {
 	r.t.Helper()
-	line := "set -e; cd " + gadget + "; echo /run/gadget/" + image + " >functions/mass_storage.0/lun.0/file; "
-	for _, f := range functions {
-		line += "ln -s functions/" + f + " configs/c.1/; "
+	line := "set -e; cd " + gadget + "; echo /run/gadget/" + image + " >functions/mass_storage.0/lun.0/file; ln -s functions/mass_storage.0 configs/c.1/; "
+	if keyboard != "" {
+		line += "mkdir -p configs/" + keyboard + "; ln -s functions/hid.0 configs/" + keyboard + "/; "
 	}
 	since, plugged := r.ConsoleSize(), time.Now()
 	r.sh(line + "echo dummy_udc.0 >UDC")
@@ -96,7 +97,7 @@ func (r *rig) plugGadget(image string, functions []string, want ...string) Stick
 // pullGadget pulls it and waits until nothing of it is left.
 func (r *rig) pullGadget() {
 	r.t.Helper()
-	r.sh("cd " + gadget + "; echo >UDC; rm configs/c.1/*.0; echo >functions/mass_storage.0/lun.0/file")
+	r.sh("cd " + gadget + "; echo >UDC; rm configs/c.*/*.0; [ ! -d configs/c.2 ] || rmdir configs/c.2; echo >functions/mass_storage.0/lun.0/file")
 	r.clean()
 }
 
@@ -106,32 +107,27 @@ func (r *rig) keyboards() string {
 }
 
 // TestBoardStorageAndKeyboard has one USB device be storage and keyboard: the
-// agent as it is installed refuses it, and says so; the same without the
-// keyboard is served; and so is all of it where the owner allows that.
+// agent as it is installed refuses it, and says so, wherever the keyboard is;
+// the same without it is served; and so is all of it where the owner allows
+// that.
 func TestBoardStorageAndKeyboard(t *testing.T) {
 	parallel(t)
 	r := running(t)
 	r.gadgets(map[string]string{"first.img": "# first", "second.img": "# second"})
-	both, alone := []string{"mass_storage.0", "hid.0"}, []string{"mass_storage.0"}
-
-	since := r.ConsoleSize()
-	refused := r.plugGadget("first.img", both, "mount failed")
-	const why = "the USB device is more than storage (it has an interface of class 03)"
-	if refused.Code != 2 || refused.Mountpoint != "" || !strings.Contains(refused.Steps[0].Reason, why) {
-		t.Errorf("storage and keyboard: %s", refused)
+	for _, c := range []struct{ name, configuration, keyboards string }{
+		{"storage and keyboard in one", "c.1", "1"},
+		{"a keyboard that the kernel has not come to", "c.2", "0"},
+	} {
+		r.refusesGadget(c.configuration)
+		if got := r.keyboards(); got != c.keyboards {
+			t.Errorf("%s: the kernel has %s, so this shows nothing:\n%s", c.name, got, r.file("/proc/bus/input/devices"))
+		}
+		r.pullGadget()
+		r.next(c.name)
 	}
-	r.journal(since, why, soon)
-	if r.keyboards() != "1" {
-		t.Errorf("the kernel has no keyboard of it, so this shows nothing:\n%s", r.file("/proc/bus/input/devices"))
-	}
-	if r.mounts() != 0 || r.runs() != 0 || r.sh("ls -A /media") != "" {
-		t.Errorf("%d mounts, %d runs", r.mounts(), r.runs())
-	}
-	r.pullGadget()
-	r.next("storage and keyboard in one")
 
 	before := r.runs()
-	served := r.plugGadget("first.img", alone, "mount done", "autorun done")
+	served := r.plugGadget("first.img", "", "mount done", "autorun done")
 	if served.Code != 0 || served.Mountpoint != "/media/BOTH" || r.runs() != before+1 || r.keyboards() != "0" {
 		t.Errorf("storage alone: %s, %d runs", served, r.runs()-before)
 	}
@@ -142,10 +138,26 @@ func TestBoardStorageAndKeyboard(t *testing.T) {
 	r.put(configPath, "[devices]\nstorage_only = false\n")
 	r.sh("systemctl restart usbagent")
 	before = r.runs()
-	served = r.plugGadget("second.img", both, "mount done", "autorun done")
+	served = r.plugGadget("second.img", "c.1", "mount done", "autorun done")
 	if served.Code != 0 || r.runs() != before+1 || r.keyboards() != "1" {
 		t.Errorf("devices.storage_only = false: %s, %d runs", served, r.runs()-before)
 	}
 	r.pullGadget()
 	r.next("storage and keyboard that were allowed")
+}
+
+// refusesGadget plugs storage and keyboard: status.json and journal say why it
+// is refused, the LED that it is, and nothing of it is mounted or run.
+func (r *rig) refusesGadget(configuration string) {
+	r.t.Helper()
+	since, before := r.ConsoleSize(), r.runs()
+	refused := r.plugGadget("first.img", configuration, "mount failed")
+	const why = "the USB device is more than storage (it has an interface of class 03)"
+	if refused.Code != 2 || refused.Mountpoint != "" || !strings.Contains(refused.Steps[0].Reason, why) {
+		r.t.Errorf("storage and keyboard: %s", refused)
+	}
+	r.journal(since, why, soon)
+	if r.mounts() != 0 || r.runs() != before || r.sh("ls -A /media") != "" {
+		r.t.Errorf("%d mounts, %d runs", r.mounts(), r.runs()-before)
+	}
 }
