@@ -151,7 +151,7 @@ func TestSeenFor(t *testing.T) {
 		if b.times != 0 {
 			t.Error("asked again, though it was just said")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		Run(t.Context(), b, Job{Seen: &System{}, SeenAt: seen})
 		Run(t.Context(), b, Job{})
 		if b.times != 2 {
