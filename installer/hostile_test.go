@@ -119,8 +119,8 @@ func TestCompletedOfAnother(t *testing.T) {
 	fake.OnInstall(func(f *raucbench.Fake, _ string, _ map[string]dbus.Variant) {
 		f.Completed(0)
 		time.Sleep(700 * time.Millisecond)
+		f.Completed(1) // before it is idle, as RAUC does it
 		f.SetBusy(false)
-		f.Completed(1)
 	})
 	refused(t, r, ErrUnclear, ErrNotConfirmed)
 }
