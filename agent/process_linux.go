@@ -38,6 +38,7 @@ func (a *Agent) Process(ctx context.Context, dir string) (ledger.Stick, error) {
 	a.publish()
 	a.adopt(ctx)
 	close(a.adopted)
+	close(a.settled) // what became of the last installation is for the daemon to find out
 	if err := a.read(s); err != nil {
 		return ledger.Stick{}, err
 	}
