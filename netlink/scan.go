@@ -69,11 +69,12 @@ func Refresh(root, name string, allow []string) (Disk, bool, error) {
 	return Disk{}, false, fmt.Errorf("look at disk %s: it keeps changing", name)
 }
 
-// Unchanged reports whether d is in the system still as it was: cheaper than
-// Refresh, after an event of which there are several for each disk. False says
-// nothing.
+// Unchanged reports whether the USB disk d is in the system still as it was:
+// cheaper than Refresh, after an event of which there are several for each disk.
+// False says nothing, as for other buses: a loop device is gone with its file,
+// and keeps size and DISKSEQ for a moment.
 func Unchanged(root string, d Disk) bool {
-	if !validName(d.Name) {
+	if !validName(d.Name) || d.Bus != BusUSB {
 		return false
 	}
 	at := blockDir(root).join(d.Name)

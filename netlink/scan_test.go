@@ -285,10 +285,10 @@ func TestUnchanged(t *testing.T) {
 	if !Unchanged(root, known) {
 		t.Error("the changed disk changes again")
 	}
-	gone, strange := known, known
-	gone.Name, strange.Name = "sdz", "../sdb"
-	if Unchanged(root, gone) || Unchanged(root, strange) {
-		t.Error("a disk that is not there is unchanged")
+	gone, strange, loop := known, known, known
+	gone.Name, strange.Name, loop.Bus = "sdz", "../sdb", BusLoop
+	if Unchanged(root, gone) || Unchanged(root, strange) || Unchanged(root, loop) {
+		t.Error("a disk that is not there, or is a loop device, is unchanged")
 	}
 }
 
