@@ -32,7 +32,7 @@ const (
 	Failed  = "failed"
 )
 
-// Failure codes: the number of flashes (SPEC 4).
+// Failure codes: the number of flashes (docs/technician.md).
 const (
 	CodeUnreadable = 2
 	CodeKeyring    = 3
@@ -172,8 +172,8 @@ type rotation struct {
 	keyring  *signature.Keyring
 }
 
-// decideKeyring says what is to happen with an offered keyring (SPEC 2.4 a to
-// c). Only where rotation is not nil is there something to do, and the step is
+// decideKeyring says what is to happen with an offered keyring.
+// Only where rotation is not nil is there something to do, and the step is
 // then what to report once it is done.
 func (r Rules) decideKeyring(o *offer, installed *signature.Keyring, missing error) (*rotation, ledger.Step) {
 	if r.KeyringOff {

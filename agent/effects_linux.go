@@ -160,7 +160,7 @@ func (a *Agent) occupy(s *stick, what string) {
 	a.publish()
 }
 
-// keyringStep replaces the installed keyring by an offered one (SPEC 2.4).
+// keyringStep replaces the installed keyring by an offered one.
 func (a *Agent) keyringStep(s *stick, o *offer) {
 	installed, missing := a.store.Installed()
 	rotation, step := a.rules.decideKeyring(o, installed, missing)

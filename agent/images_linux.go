@@ -28,7 +28,7 @@ const (
 	imageFailed    = "failed"
 )
 
-// imageStep offers the images of s to the installer, in the order of SPEC 2.6.
+// imageStep offers the images of s to the installer, in byte order of their names.
 // The first that installs ends the list, and the board restarts.
 func (a *Agent) imageStep(ctx context.Context, s *stick) {
 	var misfits []ledger.Step

@@ -26,7 +26,7 @@ type approved struct {
 // always reports whether the script is to run again though it ran before.
 func (p *approved) always() bool { return p.said.Run == autorun.RunAlways }
 
-// decideScript says what is to happen with an offered script (SPEC 2.5), as
+// decideScript says what is to happen with an offered script, as
 // far as its own bytes and the board tell; the files that it vouches for are
 // looked at afterwards. executed is whether its MD5 is in the list of executed
 // scripts. Only where the first result is not nil may it run.

@@ -17,7 +17,7 @@ import (
 	"usbagent/ledger"
 )
 
-// scriptStep runs an offered script unless it ran before (SPEC 2.5).
+// scriptStep runs an offered script unless it ran before.
 func (a *Agent) scriptStep(ctx context.Context, s *stick, o *offer) {
 	var executed bool
 	if o.content != nil {

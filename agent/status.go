@@ -14,7 +14,7 @@ import (
 	"usbagent/ledger"
 )
 
-// Status is the content of status.json (SPEC 6). Strings that come from a
+// Status is the content of status.json (docs/status.md). Strings that come from a
 // stick are escaped and bounded; times are by the board's clock, which nobody
 // trusts.
 type Status struct {

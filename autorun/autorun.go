@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package autorun runs one verified script from a stick, so that it survives
-// the agent and the stick (SPEC 2.5).
+// the agent and the stick.
 //
 // Most callers need three functions: [CheckScript] says whether verified
 // bytes may be a script at all (it is portable, so the desk commands ask it

@@ -150,7 +150,7 @@ type LED struct {
 }
 
 // State is about the state directory. The default path stands for "the data
-// partition if there is one"; the caller decides (SPEC 2).
+// partition if there is one"; the caller decides.
 type State struct {
 	Dir string // absolute path
 }

@@ -67,7 +67,7 @@ func narrowed(k key, at func(*Config) *[]string, item func(value) (string, error
 	return k
 }
 
-// Filesystems are the types that can be mounted, in the order of SPEC 2.3.
+// Filesystems are the types that can be mounted, as mount names them.
 var Filesystems = []string{"ext2", "ext3", "ext4", "vfat", "exfat", "ntfs"}
 
 // NoSigner is the pin that stands in for pins that cannot be read: no

@@ -17,7 +17,7 @@ import (
 
 const unit = "usbagent.service"
 
-// maxExposure is what issue 9 allows; systemd-analyze security, 0 to 10.
+// maxExposure is what docs/security.md promises; systemd-analyze security, 0 to 10.
 const maxExposure = 4.0
 
 // namespaced are the directives that give a service a mount namespace of its

@@ -58,7 +58,7 @@ type Decision struct {
 }
 
 // Decide says what to do with the bundle info on the system s, after the rules
-// of SPEC 2.6. It only looks at its arguments.
+// of docs/integrator.md. It only looks at its arguments.
 func Decide(info Info, s System, at Situation) Decision {
 	if s.Compatible != "" && info.Compatible != s.Compatible {
 		return Decision{Action: Mismatch, Reason: fmt.Sprintf("the image is for %q, this board is %q", info.Compatible, s.Compatible)}

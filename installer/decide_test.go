@@ -33,7 +33,7 @@ func TestDecide(t *testing.T) {
 	half.Slots[1].Status = "update"
 	boot := Situation{AtBoot: true}
 	for _, c := range []struct {
-		sentence string // of SPEC 2.6
+		sentence string // of the rules
 		info     Info
 		system   System
 		at       Situation

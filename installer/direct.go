@@ -37,7 +37,7 @@ type StageFacts struct {
 }
 
 // MustStage says whether an image has to be copied to a private place before
-// the installer gets it, and why, after the last paragraph of SPEC 2.6.
+// the installer gets it, and why (docs/security.md, installer.direct).
 func MustStage(f StageFacts) (bool, string) {
 	switch f.Direct {
 	case DirectNever:

@@ -18,7 +18,7 @@ const (
 	Code       // a failure: N flashes, a pause, again
 )
 
-// The rhythms (SPEC section 4). A code's period is its flashes, each with the
+// The rhythms (docs/technician.md). A code's period is its flashes, each with the
 // dark time after it, and then the pause.
 const (
 	BlinkOn   = 250 * time.Millisecond

@@ -2,7 +2,7 @@
 
 // Package ledger remembers what happened: the last sticks, keyring changes,
 // scripts that started and ended, images that were handed over. It is the
-// state directory of SPEC 2; the agent writes it, the status command and the
+// state directory; the agent writes it, the status command and the
 // decisions "was this stick handled in this boot", "did this script end" and
 // "was this image installed before" read it.
 //

@@ -137,7 +137,7 @@ func verdict(c vcase) error {
 	return err
 }
 
-// reference runs the command of the SPEC, without the system's CA directory.
+// reference runs the command of the README, without the system's CA directory.
 func reference(t testing.TB, c vcase) (bool, string) {
 	t.Helper()
 	dir := workDir(t)

@@ -13,8 +13,8 @@ import (
 )
 
 // SettledAfter is the guest's uptime at which snapshots are taken: what is
-// plugged after a resume shall be a plug, not something found at boot (SPEC 2:
-// 120 s).
+// plugged after a resume shall be a plug, not something found at boot
+// (agent.BootWindow, 120 s).
 const SettledAfter = 122 * time.Second
 
 // BootTimeout bounds a boot on a loaded machine; an idle one takes 40 s.

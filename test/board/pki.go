@@ -25,7 +25,7 @@ type PKI struct {
 	// VendorCA and CustomerCA are keyring files.
 	VendorCA, CustomerCA, StrangerCA string
 	// Vendor and Customer sign keyrings and scripts. Their certificates ended
-	// in 2002: no time is ever checked (SPEC 3). Stranger is known to no board.
+	// in 2002: no time is ever checked. Stranger is known to no board.
 	Vendor, Customer, Stranger Signer
 	// VendorImages and CustomerImages sign bundles: RAUC does check times, so
 	// they are valid for as long as a board's clock can be wrong.
@@ -98,7 +98,7 @@ func issue(path string, c, parent *x509.Certificate, parentKey *rsa.PrivateKey) 
 	return key, os.WriteFile(path+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600)
 }
 
-// Sign writes path.p7s with openssl, the reference of SPEC 3, and not with our
+// Sign writes path.p7s with openssl, the reference, and not with our
 // own code: the board must take what integrators have always made.
 func (s Signer) Sign(path string) error {
 	return command(nil, "openssl", "smime", "-sign", "-binary", "-outform", "DER",

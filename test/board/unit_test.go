@@ -41,7 +41,7 @@ func TestBoardColdplug(t *testing.T) {
 	r.next("coldplug")
 }
 
-// TestBoardUnit holds the unit to SPEC and BOARD: no mount namespace of its
+// TestBoardUnit holds the unit to what is promised: no mount namespace of its
 // own, restart after a crash with what the crash left cleaned up, and scripts
 // that outlive the agent.
 func TestBoardUnit(t *testing.T) {

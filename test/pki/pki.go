@@ -41,7 +41,7 @@ func New(dir, name string) (*PKI, error) {
 	return &PKI{Keyring: at("ca.pem"), Cert: at("signer.pem"), Key: at("signer.key")}, nil
 }
 
-// Sign writes FILE.p7s beside file, in the form of SPEC 3, with openssl.
+// Sign writes FILE.p7s beside file, in the documented form, with openssl.
 func (p *PKI) Sign(file string) error {
 	out, err := exec.Command("openssl", "smime", "-sign", "-binary", "-outform", "DER", "-md", "sha256",
 		"-in", file, "-signer", p.Cert, "-inkey", p.Key, "-out", file+".p7s").CombinedOutput()
