@@ -57,8 +57,10 @@ func (b *bench) look() holdings {
 	return h
 }
 
-// goroutine begins the trace of one in the dump that SIGQUIT asks for.
-var goroutine = regexp.MustCompile(`(?m)^goroutine (\d+)`)
+// goroutine begins the trace of one in the dump that SIGQUIT asks for. Number 0
+// is the scheduler's, and is there only where the signal finds a thread with
+// nothing to do.
+var goroutine = regexp.MustCompile(`(?m)^goroutine [1-9]`)
 
 // goroutines ends the daemon and returns where its goroutines were, sorted.
 func (b *bench) goroutines() []string {

@@ -31,7 +31,9 @@ func openDirectory(path string) (directory, error) {
 // duplicate takes the directory that dir is open on, with a descriptor of its
 // own, so that neither can close the other's.
 func duplicate(dir *os.File) (directory, error) {
-	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := handle{dir}.with(func(dir int) (int, error) {
+		return unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +42,24 @@ func duplicate(dir *os.File) (directory, error) {
 
 func (h handle) Close() error { return h.dir.Close() }
 
+// with calls work with the descriptor, which stays open meanwhile whoever
+// closes h: work that was abandoned may begin later than that. It is an error
+// (os.ErrClosed) once h is closed.
+func (h handle) with(work func(dir int) (int, error)) (fd int, err error) {
+	raw, err := h.dir.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if raw.Control(func(dir uintptr) { fd, err = work(int(dir)) }) != nil {
+		return -1, os.ErrClosed
+	}
+	return fd, err
+}
+
 func (h handle) names(add func(string) error) error {
-	fd, err := unix.Openat(int(h.dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := h.with(func(dir int) (int, error) {
+		return unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return err
 	}
@@ -84,7 +102,7 @@ func (h handle) beneath(name string, flags uint64) (*os.File, error) {
 // create is beneath with the mode of a file that is made.
 func (h handle) create(name string, flags, mode uint64) (*os.File, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
-	fd, err := openat2(int(h.dir.Fd()), name, &how)
+	fd, err := h.with(func(dir int) (int, error) { return openat2(dir, name, &how) })
 	switch {
 	case errors.Is(err, unix.ELOOP):
 		return nil, errors.New("it is a symbolic link or lies behind one, only regular files count")

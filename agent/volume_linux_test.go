@@ -321,3 +321,26 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedWhileRead: a reading that was abandoned goes on while the directory
+// is closed, and never sees another one in its place.
+func TestClosedWhileRead(t *testing.T) {
+	for range 100 {
+		d, err := openDirectory(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error)
+		go func() {
+			var err error
+			for err == nil {
+				err = d.names(func(string) error { return nil })
+			}
+			read <- err
+		}()
+		d.Close()
+		if err := <-read; !errors.Is(err, os.ErrClosed) {
+			t.Fatal(err)
+		}
+	}
+}
