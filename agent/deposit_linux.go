@@ -38,7 +38,7 @@ func deposit(root *os.File, files []named) error {
 
 // reportDir opens the directory, and makes it where there is none.
 func reportDir(root handle) (handle, error) {
-	err := unix.Mkdirat(int(root.dir.Fd()), ReportDir, 0o755)
+	_, err := root.with(func(dir int) (int, error) { return 0, unix.Mkdirat(dir, ReportDir, 0o755) })
 	made := err == nil
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return handle{}, err
