@@ -52,7 +52,7 @@ type Agent struct {
 	outcome   string // ID of the image whose fate was learned in this boot
 
 	detaching sync.WaitGroup
-	releasing sync.WaitGroup // of the last script; the effects alone begin and await it
+	releasing sync.WaitGroup // of the last script; the one worker alone begins and awaits it
 	status    *statusFile
 }
 

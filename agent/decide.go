@@ -172,9 +172,9 @@ type rotation struct {
 	keyring  *signature.Keyring
 }
 
-// decideKeyring says what is to happen with an offered keyring.
-// Only where rotation is not nil is there something to do, and the step is
-// then what to report once it is done.
+// decideKeyring says what is to happen with an offered keyring. Only where
+// rotation is not nil is there something to do, and the step is then what to
+// report once it is done.
 func (r Rules) decideKeyring(o *offer, installed *signature.Keyring, missing error) (*rotation, ledger.Step) {
 	if r.KeyringOff {
 		return nil, o.result(Skipped, "switched off (keyring.enabled = false)")

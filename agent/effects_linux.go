@@ -35,7 +35,6 @@ func (a *Agent) work(ctx context.Context) {
 // be done where the board restarts.
 func (a *Agent) conclude(ctx context.Context, s *stick) {
 	defer s.drop()
-	defer a.releasing.Wait()
 	if a.Config.Report.OnStick {
 		s.keyring = a.installedPrints()
 	}
@@ -229,9 +228,8 @@ func (a *Agent) adopt(ctx context.Context) {
 			a.ended(run.ID(), exit)
 			a.Log.Info("script of an earlier run ended", zap.Int("status", exit.Status), zap.String("signal", exit.Signal))
 		}
-		if err := run.Release(); err != nil {
-			a.Log.Warn("script's unit could not be cleaned up", zap.Error(err))
-		}
+		a.release(a.Log, run)
+		a.releasing.Wait()
 		a.occupy(nil, "")
 	}
 	a.adoptImage(ctx)

@@ -28,13 +28,16 @@ const (
 	imageFailed    = "failed"
 )
 
-// imageStep offers the images of s to the installer, in byte order of their names.
-// The first that installs ends the list, and the board restarts.
+// imageStep offers the images of s to the installer, in byte order of their
+// names. The first that installs ends the list, and the board restarts.
 func (a *Agent) imageStep(ctx context.Context, s *stick) {
 	var misfits []ledger.Step
 	fits := false
 	for _, v := range s.volumes {
-		if v.found.tooMany && !a.over(ctx, s) {
+		if v.found.tooMany {
+			if a.over(ctx, s) {
+				return
+			}
 			i := image{volume: v, name: "*" + ImageSuffix}
 			a.report(s, i.result(Refused, "more than %d images; none of them is installed: leave those that are meant", MaxImages), CodeImage)
 			continue
@@ -203,13 +206,13 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 // slots is what the installer says about the slots, which it is asked for
 // unless it said so just now: each answer starts programs.
 func (a *Agent) slots(ctx context.Context, i *image) (installer.System, error) {
-	if seen := i.justSeen(); seen != nil {
+	if seen := i.seen.Fresh(); seen != nil {
 		return *seen, nil
 	}
 	asked := time.Now()
 	system, err := a.Images.System(ctx)
 	if err == nil {
-		i.seen, i.seenAt = &system, asked
+		i.seen = installer.Seen{System: system, At: asked}
 	}
 	return system, err
 }
@@ -273,13 +276,13 @@ func (a *Agent) ready(ctx context.Context, s *stick, i *image) error {
 	defer cancel()
 	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
 	defer a.change(s, func() { s.entry.Waiting = "" })
-	seen := i.justSeen()
+	seen := i.seen.Fresh()
 	system, err := a.Images.WaitReady(ctx, seen)
 	if err != nil {
 		return err
 	}
-	if i.seen = &system; seen == nil {
-		i.seenAt = time.Now()
+	if i.seen.System = system; seen == nil {
+		i.seen.At = time.Now()
 	}
 	select {
 	case <-a.settled:
@@ -293,7 +296,7 @@ func (a *Agent) ready(ctx context.Context, s *stick, i *image) error {
 func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action, error) {
 	begun := false
 	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o, Progress: a.showProgress,
-		Seen: i.seen, SeenAt: i.seenAt,
+		Seen: i.seen,
 		Begin: func(installer.System) error {
 			begun = true
 			a.begin(s, i, path)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"usbagent/installer"
 	"usbagent/ledger"
@@ -219,17 +218,7 @@ type image struct {
 	info    installer.Info    // zero until known
 	known   bool              // info is
 	past    ledger.Image      // what became of it before
-
-	seen   *installer.System // what the installer said last of the slots, nil for nothing
-	seenAt time.Time
-}
-
-// justSeen is seen, or nil where that is too long ago to count.
-func (i *image) justSeen() *installer.System {
-	if time.Since(i.seenAt) < installer.SeenFor {
-		return i.seen
-	}
-	return nil
+	seen    installer.Seen    // what the installer said last of the slots
 }
 
 func (i *image) result(result, format string, args ...any) ledger.Step {

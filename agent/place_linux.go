@@ -16,8 +16,9 @@ import (
 )
 
 // place puts the image where the device cannot change it any more, or returns
-// its path on the stick where that makes no difference (installer.MustStage), which it may
-// for an installer that is bound to the manifest, where bind allows that.
+// its path on the stick where that makes no difference (installer.MustStage),
+// which it may for an installer that is bound to the manifest, where bind
+// allows that.
 func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path string, o installer.InstallOptions, remove func(), err error) {
 	facts := installer.StageFacts{Direct: installer.Direct(a.Config.Installer.Direct), Format: i.info.Format}
 	facts.Conf, _ = installer.ReadSystemConf(a.RAUCConf)

@@ -26,10 +26,10 @@ type approved struct {
 // always reports whether the script is to run again though it ran before.
 func (p *approved) always() bool { return p.said.Run == autorun.RunAlways }
 
-// decideScript says what is to happen with an offered script, as
-// far as its own bytes and the board tell; the files that it vouches for are
-// looked at afterwards. executed is whether its MD5 is in the list of executed
-// scripts. Only where the first result is not nil may it run.
+// decideScript says what is to happen with an offered script, as far as its
+// own bytes and the board tell; the files that it vouches for are looked at
+// afterwards. executed is whether its MD5 is in the list of executed scripts.
+// Only where the first result is not nil may it run.
 func (r Rules) decideScript(o *offer, executed bool, installed *signature.Keyring, missing error) (*approved, ledger.Step) {
 	if r.ScriptOff {
 		return nil, o.result(Skipped, "switched off (autorun.enabled = false)")

@@ -204,7 +204,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 	}
 	a.ended(id, exit)
 	a.keepOutput(ctx, s, o, run)
-	a.release(s, run)
+	a.release(s.log, run)
 	if payload != nil { // its copies lie over files of the stick, over images perhaps
 		a.releasing.Wait()
 	}
@@ -216,10 +216,10 @@ const freeAtOnce = 1 << 20
 
 // release forgets a script while the work goes on: systemd may be behind with
 // what it hears of the stick, and the next step does not need its answer.
-func (a *Agent) release(s *stick, run *autorun.Run) {
+func (a *Agent) release(log *zap.Logger, run *autorun.Run) {
 	a.releasing.Go(func() {
 		if err := run.Release(); err != nil {
-			s.log.Warn("script's unit could not be cleaned up", zap.Error(err))
+			log.Warn("script's unit could not be cleaned up", zap.Error(err))
 		}
 	})
 }

@@ -147,12 +147,12 @@ func TestSeenFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, seen := &asked{}, time.Now()
 		time.Sleep(SeenFor - 1)
-		Run(t.Context(), b, Job{Seen: &System{}, SeenAt: seen})
+		Run(t.Context(), b, Job{Seen: Seen{At: seen}})
 		if b.times != 0 {
 			t.Error("asked again, though it was just said")
 		}
 		time.Sleep(time.Nanosecond)
-		Run(t.Context(), b, Job{Seen: &System{}, SeenAt: seen})
+		Run(t.Context(), b, Job{Seen: Seen{At: seen}})
 		Run(t.Context(), b, Job{})
 		if b.times != 2 {
 			t.Errorf("asked %d times, though it was not said or long ago", b.times)

@@ -22,17 +22,28 @@ const (
 	InstallAttempts = 5
 )
 
+// Seen is an answer of System and when it was asked for; zero for none.
+type Seen struct {
+	System
+	At time.Time
+}
+
+// Fresh returns the answer, or nil where it is older than SeenFor.
+func (s *Seen) Fresh() *System {
+	if time.Since(s.At) < SeenFor {
+		return &s.System
+	}
+	return nil
+}
+
 // Job is one image to install.
 type Job struct {
 	Path      string // where the installer reads it: the staged copy, or the stick
 	Info      Info
 	Situation Situation
 	Options   InstallOptions
-	// Seen, unless nil, is what WaitReady said at SeenAt, so that the installer
-	// need not be asked again at once.
-	Seen     *System
-	SeenAt   time.Time
-	Progress Progress // may be nil
+	Seen      Seen     // what WaitReady said, so that it need not be asked again at once
+	Progress  Progress // may be nil
 	// Begin, if not nil, is called right before the image is handed over, so
 	// that it can be recorded; its error ends the job.
 	Begin func(System) error
@@ -82,8 +93,8 @@ func Run(ctx context.Context, b Backend, job Job) (Result, error) {
 
 // ready is WaitReady, unless that was asked just now.
 func (j Job) ready(ctx context.Context, b Backend) (System, error) {
-	if j.Seen != nil && time.Since(j.SeenAt) < SeenFor {
-		return *j.Seen, nil
+	if seen := j.Seen.Fresh(); seen != nil {
+		return *seen, nil
 	}
 	return b.WaitReady(ctx, nil)
 }

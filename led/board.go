@@ -22,8 +22,7 @@ const (
 // counts as missing.
 const maxDeviceTree = 4096
 
-// boards is the board table: the first entry whose model
-// fits. A model that ends in * is the start of one.
+// boards is the board table: the first entry whose model fits. A model that ends in * is the start of one.
 var boards = []struct{ model, backend, name string }{
 	{"chargebyte Tarragon*", BackendSysfs, "yellow:programming"},
 	{"I2SE Tarragon*", BackendSysfs, "evse:yellow:led2"},

@@ -82,12 +82,8 @@ func Unchanged(root string, d Disk) bool {
 	if err != nil || seq != d.DiskSeq {
 		return false
 	}
-	dev, err := at.raw("dev")
-	if err != nil || dev != fmt.Sprintf("%d:%d", d.Major, d.Minor) {
-		return false
-	}
-	size, err := at.bytes("size")
-	return err == nil && size == d.Size
+	major, minor, size, _, err := measure(at)
+	return err == nil && major == d.Major && minor == d.Minor && size == d.Size
 }
 
 // Glance guesses from two looks whether there is a USB disk with a medium of

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"usbagent/test/need"
 )
 
 // TestPCBusyboxInit is the first boot of a board whose init is busybox, which
@@ -18,16 +16,14 @@ import (
 // started again, and init's restart and halt end agent and mounts in time.
 func TestPCBusyboxInit(t *testing.T) {
 	parallel(t)
-	need.Root(t)
-	p, err := builtPC()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.fw, err = BuildBusybox(p.cache, p.agent); err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t, p, func(change func(*Board)) (*Board, error) { return Boot(p.fw, p.fw.Slot, change) })
-	r.await("the agent is idle", later, func() bool { return r.status().State == "idle" })
+	r := small(t, func() (parts, error) {
+		p, err := builtPC()
+		if err == nil {
+			p.fw, err = BuildBusybox(p.cache, p.agent)
+		}
+		return p, err
+	})
+	p := r.parts
 	pid := r.status().PID
 	if got := r.sh("readlink /proc/1/exe; cat /proc/1/comm; tr '\\0' ' ' </proc/" + strconv.Itoa(pid) + "/cmdline; awk '/^PPid/{print $2}' /proc/" + strconv.Itoa(pid) + "/status"); got != "/bin/busybox\ninit\n/usr/bin/usbagent run 1" {
 		t.Errorf("init and the agent: %q", got)

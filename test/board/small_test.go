@@ -14,29 +14,42 @@ import (
 	"usbagent/test/need"
 )
 
-var builtPC = sync.OnceValues(func() (parts, error) {
-	var p parts
-	var err error
-	if p.cache, err = OpenCache(); err != nil {
+// once builds another machine than the board, with the agent for arch, once.
+func once(arch string, build func(*Cache, *Agent) (*Firmware, error)) func() (parts, error) {
+	return sync.OnceValues(func() (p parts, err error) {
+		if p.cache, err = OpenCache(); err != nil {
+			return p, err
+		}
+		if p.agent, err = BuildAgent(p.cache, arch); err != nil {
+			return p, err
+		}
+		p.fw, err = build(p.cache, p.agent)
 		return p, err
-	}
-	if p.agent, err = BuildAgent(p.cache, "amd64"); err != nil {
-		return p, err
-	}
-	p.fw, err = BuildPC(p.cache, p.agent)
-	return p, err
-})
+	})
+}
 
-// pc boots the small PC and waits for the agent on it.
-func pc(t *testing.T) *rig {
+var (
+	builtPC  = once("amd64", BuildPC)
+	builtRPi = once("arm", BuildRPi)
+)
+
+// small boots a machine other than the board and waits for the agent on it.
+func small(t *testing.T, build func() (parts, error)) *rig {
 	t.Helper()
 	need.Root(t)
-	p, err := builtPC()
+	p, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRig(t, p, func(change func(*Board)) (*Board, error) { return Boot(p.fw, p.fw.Slot, change) })
 	r.await("the agent is idle", later, func() bool { return r.status().State == "idle" })
+	return r
+}
+
+// pc is the small PC.
+func pc(t *testing.T) *rig {
+	t.Helper()
+	r := small(t, builtPC)
 	r.await("no longer \"at boot\"", later, func() bool { return r.file("/proc/uptime") != "" })
 	return r
 }
@@ -147,34 +160,15 @@ func TestPCClock(t *testing.T) {
 	r.next("1970")
 }
 
-var builtRPi = sync.OnceValues(func() (parts, error) {
-	var p parts
-	var err error
-	if p.cache, err = OpenCache(); err != nil {
-		return p, err
-	}
-	if p.agent, err = BuildAgent(p.cache, "arm"); err != nil {
-		return p, err
-	}
-	p.fw, err = BuildRPi(p.cache, p.agent)
-	return p, err
-})
-
 // TestRPiLED is the rpio backend on the SoC it is for: pin 16's level is read
 // from QEMU's GPIO registers.
 func TestRPiLED(t *testing.T) {
 	parallel(t)
-	need.Root(t)
-	p, err := builtRPi()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t, p, func(change func(*Board)) (*Board, error) { return Boot(p.fw, p.fw.Slot, change) })
-	r.await("the agent is idle", later, func() bool { return r.status().State == "idle" })
+	r := small(t, builtRPi)
 	if r.LED.On() {
 		t.Error("LED on at start")
 	}
-	for name, content := range scriptForLoop(t, p) {
+	for name, content := range scriptForLoop(t, r.parts) {
 		r.put("/tmp/"+name, content)
 	}
 	r.sh("set -e; dd if=/dev/zero of=/tmp/stick bs=1M count=8; mkdosfs -n LOOP /tmp/stick; mkdir /tmp/m; " +
