@@ -246,7 +246,7 @@ func (a *Agent) refresh(name string, look bool) {
 		}
 	}
 	if a.greet(name) {
-		defer a.publish() // where it is none after all
+		defer a.dismiss(name)
 	}
 	disk, present, err := netlink.Refresh("", name, a.Config.Devices.Allow)
 	if err != nil {
@@ -276,6 +276,16 @@ func (a *Agent) greet(name string) bool {
 	}
 	a.Light.Show(led.Pattern{Kind: led.On})
 	return true
+}
+
+// dismiss is what follows greet: the LED is as it should be where it was no
+// stick after all, and the log tells of one that left too soon to be looked at.
+func (a *Agent) dismiss(name string) {
+	known := slices.ContainsFunc(a.plugged(), func(s *stick) bool { return s.disk.Name == name })
+	if !known && !netlink.Glance("", name) {
+		a.Log.Info("stick left before it was looked at", zap.String("device", name))
+	}
+	a.publish()
 }
 
 // see takes note of a disk that is there. The same device number and DISKSEQ

@@ -18,6 +18,8 @@ var Messages = []Message{
 	// The life of a stick
 	{"9cb497e036edd8f97869c5e30acde393", "stick found",
 		"A USB disk with a medium is in the port"},
+	{"844daf608b56b944a5801a14befdfec9", "stick left before it was looked at",
+		"The LED was on for a moment; plug it in again"},
 	{"e88be11b08dc76a683193e9768cb8783", "mounted with a warning",
 		"The file system was mounted, and something about it is odd"},
 	{"19132fa0b5d68770435b9fc13f672b11", "not mounted",
