@@ -74,10 +74,12 @@ func newBoard(fw *Firmware) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Board{
-		firmware: fw, dir: dir, card: filepath.Join(dir, "card.img"), LED: &Trace{},
+	b := &Board{
+		firmware: fw, dir: dir, card: filepath.Join(dir, "card.img"),
 		Log: func(string, ...any) {}, off: make(chan struct{}),
-	}, nil
+	}
+	b.LED = &Trace{size: b.ConsoleSize}
+	return b, nil
 }
 
 // Boot powers on a board with a copy of the card, with sticks in.

@@ -16,8 +16,9 @@ const LEDPoll = 8 * time.Millisecond
 
 // Edge is a change of the LED, seen from outside.
 type Edge struct {
-	At time.Time
-	On bool
+	At      time.Time
+	On      bool
+	Console int64 // how much was on the console by then
 }
 
 // Trace is what the LED did since the board started, oldest first; the first
@@ -25,7 +26,7 @@ type Edge struct {
 type Trace struct {
 	mu    sync.Mutex
 	edges []Edge
-	gaps  []time.Time // looks that came late: what happened there is not known
+	size  func() int64 // of the console, nil for none
 	last  time.Time
 }
 
@@ -50,12 +51,13 @@ func (t *Trace) watch(ctx context.Context, read func() (bool, error)) {
 func (t *Trace) add(now time.Time, on bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.last.IsZero() && now.Sub(t.last) > 100*time.Millisecond {
-		t.gaps = append(t.gaps, now)
-	}
 	t.last = now
 	if n := len(t.edges); n == 0 || t.edges[n-1].On != on {
-		t.edges = append(t.edges, Edge{now, on})
+		e := Edge{At: now, On: on}
+		if t.size != nil {
+			e.Console = t.size()
+		}
+		t.edges = append(t.edges, e)
 	}
 }
 
@@ -102,21 +104,46 @@ func (t *Trace) FirstOn(since time.Time) (time.Time, bool) {
 
 // Blinks counts full periods of the 2 Hz installation blink: on and off for
 // 250 ms each, give or take what a loaded machine adds. The flashes of an error
-// code, on for 200 ms and off for 300 ms, are none.
+// code, on for 200 ms and off for 300 ms, are none; but more of them without a
+// pause than any code has are a blink, however much slower the machine made it.
 func (t *Trace) Blinks(since time.Time) int {
 	edges := t.Edges(since)
-	count := 0
+	count, row, exact := 0, 0, 0 // exact is how many of the row are in count
 	for i := 0; i+2 < len(edges); i++ {
+		if !edges[i].On {
+			continue
+		}
 		a, b := edges[i+1].At.Sub(edges[i].At), edges[i+2].At.Sub(edges[i+1].At)
-		if edges[i].On && near(a, 250*time.Millisecond) && near(b, 250*time.Millisecond) && (b-a).Abs() < BlinkTolerance/2 {
+		if a > maxFlash || b > minPause {
+			row, exact = 0, 0
+			continue
+		}
+		row++
+		if near(a, 250*time.Millisecond) && near(b, 250*time.Millisecond) && (b-a).Abs() < BlinkTolerance/2 {
+			exact++
 			count++
+		}
+		if row > maxFlashes {
+			count += row - exact
+			exact = row
 		}
 	}
 	return count
 }
 
-// BlinkTolerance is how far a measured time may be from the wanted one.
+// BlinkTolerance is how far a measured time of the blink may be from the wanted
+// one where there are few.
 const BlinkTolerance = 90 * time.Millisecond
+
+// What tells flashes from other things on a machine that is late by several
+// hundred milliseconds now and then; package led's tests have the rhythm to the
+// millisecond.
+const (
+	minFlash   = 100 * time.Millisecond // 200 are meant; on for less is no flash of a code
+	maxFlash   = 700 * time.Millisecond // on for longer is solid
+	minPause   = time.Second            // off for longer ends a group; 300 ms are meant within one, 1.5 s between two
+	maxFlashes = 6                      // of the highest code
+)
 
 func near(got, want time.Duration) bool {
 	return got > want-BlinkTolerance && got < want+BlinkTolerance
@@ -131,11 +158,11 @@ func (t *Trace) Code(since time.Time) int {
 	for i := 0; i+1 < len(edges); i++ {
 		lasted := edges[i+1].At.Sub(edges[i].At)
 		switch {
-		case edges[i].On && near(lasted, 200*time.Millisecond):
+		case edges[i].On && lasted > minFlash && lasted < maxFlash:
 			flashes++
 		case edges[i].On:
 			flashes, whole = 0, false
-		case lasted > time.Second:
+		case lasted > minPause:
 			if flashes > 0 && whole {
 				code = flashes
 			}

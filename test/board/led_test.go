@@ -22,6 +22,9 @@ func TestTrace(t *testing.T) {
 	// Off, then twice a group of three flashes, 1.5 s apart.
 	three := trace(false, 0, 2000, 2200, 2500, 2700, 3000, 3200, 4700, 4900, 5200, 5400, 5700, 5900, 7400)
 	blinking := trace(false, 0, 1000, 1250, 1500, 1750, 2000, 2250, 2500)
+	// What a starved machine makes of 250 ms and of 200 and 300.
+	slow := trace(false, 0, 1000, 1380, 1760, 2140, 2520, 2900, 3280, 3660, 4040, 4420, 4800, 5180, 5560, 5940, 6320, 6700)
+	late := trace(false, 0, 2000, 2400, 2800, 3250, 3700, 3900, 5400, 5800)
 	for _, c := range []struct {
 		name         string
 		trace        *Trace
@@ -34,6 +37,11 @@ func TestTrace(t *testing.T) {
 		{"a group that has not ended", trace(false, 0, 2000, 2200, 2500, 2700), 0, 0, 0},
 		{"solid, then off", trace(false, 0, 2000, 5000, 9000), 0, 0, 0},
 		{"installing", blinking, 0, 0, 3},
+		{"installing, starved", slow, 0, 0, 7},
+		{"as many as a code may have", trace(false, 0, 1000, 1380, 1760, 2140, 2520, 2900, 3280, 3660, 4040, 4420, 4800, 5180, 5560), 0, 0, 0},
+		{"a code, starved", late, 0, 3, 0},
+		{"off between two solids", trace(true, 0, 2000, 4000, 5000, 7000, 9000), 0, 0, 0},
+		{"a spike", trace(false, 0, 2000, 2050, 4000, 4050, 6000), 0, 0, 0},
 		{"installing, seen late", blinking, 1900, 0, 1},
 	} {
 		if code, blinks := c.trace.Code(at(c.since)), c.trace.Blinks(at(c.since)); code != c.code || blinks != c.blinks {

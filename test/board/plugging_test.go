@@ -247,7 +247,8 @@ func pullDuringMount(r *rig) {
 		r.await("the agent lets go of it", soon, func() bool { // by what it was at, the disk or the kernel tells first
 			text := r.journalText(since)
 			return strings.Contains(text, "the medium was taken out") || strings.Contains(text, "stick pulled") ||
-				strings.Contains(text, "stick finished, it had been pulled")
+				strings.Contains(text, "stick finished, it had been pulled") ||
+				strings.Contains(text, "stick left before it was looked at")
 		})
 		if r.runs() != before {
 			r.t.Error("a stranger's script ran")

@@ -52,9 +52,7 @@ func TestBoardWholeStick(t *testing.T) {
 	if slot := r.booted(2); slot != "B" {
 		t.Fatalf("the board runs from %s, want B", slot)
 	}
-	if !r.litAt(r.Starts()[1].At) {
-		t.Error("the LED was not on when the board restarted")
-	}
+	r.litToTheEnd()
 	first := r.finished(later)
 	r.expect(first, "mount done", "keyring done", "autorun done", "image skipped")
 	r.told(r.since, first)
@@ -72,15 +70,24 @@ func TestBoardWholeStick(t *testing.T) {
 	r.rotated(stick)
 }
 
-// litAt reports whether the LED was on just before that time.
-func (r *rig) litAt(at time.Time) bool {
-	on := false
+// litToTheEnd looks at when the LED went off last before the board restarted:
+// the agent had been stopped and had left it on, and it was the kernel that
+// switched its devices off.
+func (r *rig) litToTheEnd() {
+	r.t.Helper()
+	restart := r.Starts()[1].At
+	end, on := r.ConsoleSize(), false
 	for _, e := range r.LED.Edges(time.Time{}) {
-		if e.At.Before(at) {
-			on = e.On
+		switch {
+		case e.On && e.At.Before(restart):
+			end, on = r.ConsoleSize(), true
+		case !e.On && on:
+			end, on = e.Console, false
 		}
 	}
-	return on
+	if text := r.Console(0)[:end]; !strings.Contains(text, "Stopped usbagent.service") {
+		r.t.Errorf("the LED went off before the board went down: %s", r.LED)
+	}
 }
 
 // rotated plugs the same stick once more: the keyring is installed already,
