@@ -12,9 +12,9 @@ import (
 
 // Bounds for waiting; a loaded machine needs a fraction of them.
 const (
-	atOnce = 30 * time.Second
-	soon   = 2 * time.Minute
-	later  = 5 * time.Minute
+	atOnce = time.Minute
+	soon   = 4 * time.Minute
+	later  = 8 * time.Minute
 	reboot = BootTimeout
 )
 

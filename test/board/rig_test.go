@@ -148,7 +148,7 @@ func (r *rig) tell() {
 // succeed.
 func (r *rig) sh(line string) string {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	status, out, err := r.Run(ctx, "sh", "-c", line)
 	if err != nil || status != 0 {
@@ -171,7 +171,7 @@ func (r *rig) mounts() int {
 
 // file reads a file of the board; "" where there is none.
 func (r *rig) file(path string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	data, _ := r.Read(ctx, path)
 	return string(data)
@@ -180,7 +180,7 @@ func (r *rig) file(path string) string {
 // put writes a small file into the board.
 func (r *rig) put(path, text string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	if err := r.Write(ctx, path, []byte(text), 0o644); err != nil {
 		r.t.Fatal(err)
