@@ -4,7 +4,7 @@ package netlink
 
 import "testing"
 
-// BenchmarkRefresh is what stands between an event and the LED, on the real
+// BenchmarkRefresh is what stands between an event and the mount, on the real
 // sysfs.
 func BenchmarkRefresh(b *testing.B) {
 	name, _ := plug(b, stick(b))
@@ -22,6 +22,30 @@ func BenchmarkRefreshUSB(b *testing.B) {
 	for b.Loop() {
 		if _, ok, err := Refresh(root, "sdb", []string{BusUSB}); !ok || err != nil {
 			b.Fatal(ok, err)
+		}
+	}
+}
+
+// BenchmarkGlance is what stands between an event and the LED, for that stick.
+func BenchmarkGlance(b *testing.B) {
+	root := plant(b, "usb")
+	for b.Loop() {
+		if !Glance(root, "sdb") {
+			b.Fatal("no USB disk")
+		}
+	}
+}
+
+// BenchmarkUnchanged is what each further event of that stick costs.
+func BenchmarkUnchanged(b *testing.B) {
+	root := plant(b, "usb")
+	d, ok, err := Refresh(root, "sdb", []string{BusUSB})
+	if !ok || err != nil {
+		b.Fatal(ok, err)
+	}
+	for b.Loop() {
+		if !Unchanged(root, d) {
+			b.Fatal("changed")
 		}
 	}
 }

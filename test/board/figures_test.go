@@ -25,6 +25,10 @@ var markNames = []struct{ key, text string }{
 	{"script", "first line of autorun.sh"}, {"install", "InstallBundle called"}, {"done", "all done (last change of the LED)"},
 }
 
+// byFloor are the marks that the floor has: it replaces no keyring, and RAUC
+// refuses what it hands over.
+var byFloor = map[string]bool{"led": true, "mounted": true, "script": true, "install": true}
+
 // median is NaN-free: a mark that never happened is -1.
 func (f figures) median(way string, of func(run) (float64, bool)) float64 {
 	var values []float64
@@ -62,7 +66,7 @@ func (f figures) String() string {
 	b.WriteString("| mark | floor | usbagent | shell | shell / usbagent | usbagent / floor |\n|---|---|---|---|---|---|\n")
 	for _, m := range markNames {
 		floor, agent, shell := f.mark("floor", m.key, at), f.mark("usbagent", m.key, at), f.mark("shell", m.key, at)
-		if m.key != "led" && m.key != "mounted" {
+		if !byFloor[m.key] {
 			floor = -1
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", m.text, ms(floor), ms(agent), ms(shell), ratio(shell, agent), ratio(agent, floor))
@@ -75,7 +79,7 @@ func (f figures) String() string {
 			show func(float64) string
 		}{{"ms of processor", cpu, ms}, {"processes started", processes, count}} {
 			floor, agent, shell := f.mark("floor", m.key, row.of), f.mark("usbagent", m.key, row.of), f.mark("shell", m.key, row.of)
-			if m.key != "led" && m.key != "mounted" {
+			if !byFloor[m.key] {
 				floor = -1
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", m.text, row.text, row.show(floor), row.show(agent), row.show(shell), ratio(shell, agent))

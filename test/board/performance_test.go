@@ -71,7 +71,8 @@ type run struct {
 
 func (r run) String() string {
 	text, _ := json.Marshal(r.Marks)
-	return fmt.Sprintf("%s %d of %d bytes, peak %d\nuntil the script: %s", text, r.BytesRead, r.Files, r.Peak, r.Shares())
+	return fmt.Sprintf("%s %d of %d bytes, peak %d\nuntil the script: %s\nuntil InstallBundle: %s",
+		text, r.BytesRead, r.Files, r.Peak, marks.Shares(r.Ran), marks.Shares(r.RanLater))
 }
 
 // station is a settled board that counts instructions, with all three ways on

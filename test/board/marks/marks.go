@@ -29,18 +29,19 @@ type Mark struct {
 type Result struct {
 	Marks map[string]Mark
 	// Ran is the time in seconds that each program had the processor until the
-	// first line of the script, by name.
-	Ran map[string]float64
+	// first line of the script, by name, and RanLater from then until the image
+	// was handed over.
+	Ran, RanLater map[string]float64
 	// Lost says that the buffer was too small.
 	Lost bool
 }
 
 // Shares are the programs that ran longest, in milliseconds.
-func (r Result) Shares() string {
-	names := slices.SortedFunc(maps.Keys(r.Ran), func(a, b string) int { return cmp.Compare(r.Ran[b], r.Ran[a]) })
+func Shares(ran map[string]float64) string {
+	names := slices.SortedFunc(maps.Keys(ran), func(a, b string) int { return cmp.Compare(ran[b], ran[a]) })
 	var b strings.Builder
 	for _, name := range names[:min(len(names), 12)] {
-		fmt.Fprintf(&b, "%s %.1f, ", name, r.Ran[name]*1000)
+		fmt.Fprintf(&b, "%s %.1f, ", name, ran[name]*1000)
 	}
 	return strings.TrimSuffix(b.String(), ", ")
 }
@@ -70,7 +71,7 @@ type event struct {
 
 // Read reads a trace in the form of tracefs's file "trace".
 func Read(r io.Reader) (Result, error) {
-	t := reader{result: Result{Marks: map[string]Mark{}, Ran: map[string]float64{}}}
+	t := reader{result: Result{Marks: map[string]Mark{}, Ran: map[string]float64{}, RanLater: map[string]float64{}}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -178,14 +179,22 @@ func (t *reader) switched(e event) {
 	}
 	name := between(e.text, "prev_comm=", " prev_pid=")
 	if between(e.text, "prev_pid=", " ") != "0" {
-		if _, there := t.result.Marks["script"]; !there {
+		if !t.passed("script") {
 			t.result.Ran[name] += e.at - t.since
+		} else if !t.passed("install") {
+			t.result.RanLater[name] += e.at - t.since
 		}
 		if !ours[name] {
 			t.ran += e.at - t.since
 		}
 	}
 	t.since = e.at
+}
+
+// passed reports whether a mark has been seen.
+func (t *reader) passed(mark string) bool {
+	_, there := t.result.Marks[mark]
+	return there
 }
 
 // soFar is the processor's time until an event, that of the running program

@@ -53,6 +53,15 @@ func TestRead(t *testing.T) {
 	if math.Abs(r.Ran["guestd"]-0.005) > 1e-6 {
 		t.Errorf("guestd ran %v", r.Ran["guestd"])
 	}
+	switched := "    sh-72 [000] d..2.   100.020200: sched_switch: prev_comm=sh prev_pid=72 prev_prio=120 prev_state=S ==> next_comm=rauc next_pid=90 next_prio=120\n"
+	installer := "            rauc-90      [000] .....   100.012200: task_rename: pid=91 oldcomm=rauc newcomm=installer oom_score_adj=0\n"
+	later, err := Read(strings.NewReader(strings.Replace(trace, installer, "", 1) + switched))
+	if err != nil || math.Abs(later.RanLater["sh"]-0.011) > 1e-6 || later.Ran["sh"] != 0 {
+		t.Errorf("after the script: %v, until it: %v, %v", later.RanLater, later.Ran, err)
+	}
+	if got := Shares(map[string]float64{"a": 0.001, "b": 0.02}); got != "b 20.0, a 1.0" {
+		t.Errorf("shares %q", got)
+	}
 	lost, err := Read(strings.NewReader(strings.Replace(trace, "16/16", "16/17", 1)))
 	if err != nil || !lost.Lost {
 		t.Error("a lost event is not told", err)
