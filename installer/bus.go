@@ -61,22 +61,22 @@ func BusThere() bool {
 	return false
 }
 
-// connect opens a connection that ends with ctx. Signals go to handler in the
-// order in which they come. The bus has the given time to let us in. Descriptors are not accepted on it: any local user
-// may send signals, and every descriptor in one would stay open here.
-func connect(ctx context.Context, address string, timeout time.Duration, handler dbus.SignalHandler) (*dbus.Conn, error) {
+// connect opens a connection that ends with ctx. The bus has the given time to
+// let us in. Descriptors are not accepted on it: any local user may send
+// signals, and every descriptor in one would stay open here.
+func connect(ctx context.Context, address string, timeout time.Duration) (*link, error) {
 	var errs []error
 	for one := range strings.SplitSeq(address, ";") {
-		conn, err := connectOne(ctx, one, timeout, handler)
+		l, err := connectOne(ctx, one, timeout)
 		if err == nil {
-			return conn, nil
+			return l, nil
 		}
 		errs = append(errs, err)
 	}
 	return nil, fmt.Errorf("connect to the system bus: %w", errors.Join(errs...))
 }
 
-func connectOne(ctx context.Context, address string, timeout time.Duration, handler dbus.SignalHandler) (*dbus.Conn, error) {
+func connectOne(ctx context.Context, address string, timeout time.Duration) (*link, error) {
 	path, err := socketPath(address)
 	if err != nil {
 		return nil, err
@@ -86,23 +86,24 @@ func connectOne(ctx context.Context, address string, timeout time.Duration, hand
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dbus.NewConn(socket, dbus.WithContext(ctx), dbus.WithSignalHandler(handler))
+	l := &link{wire: newWire(socket), watch: newWatch(), roots: map[string]bool{}}
+	l.Conn, err = dbus.NewConn(l.wire, dbus.WithContext(ctx), dbus.WithSignalHandler(l.watch))
 	if err != nil {
 		socket.Close()
 		return nil, err
 	}
 	// A bus that accepts and then says nothing ends here.
-	timer := time.AfterFunc(timeout, func() { conn.Close() })
+	timer := time.AfterFunc(timeout, func() { l.Close() })
 	defer timer.Stop()
-	err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
+	err = l.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
 	if err == nil {
-		err = conn.Hello()
+		err = l.Hello()
 	}
 	if err != nil {
-		conn.Close()
+		l.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return conn, nil
+	return l, nil
 }
 
 // socketPath takes the socket out of one address in the form of the D-Bus
@@ -130,44 +131,118 @@ func socketPath(address string) (string, error) {
 
 // bus is a connection on which no call takes longer than timeout.
 type bus struct {
-	*dbus.Conn
+	*link
 	timeout time.Duration
+}
+
+// question is one of the calls that askAll sends at once, and its error.
+type question struct {
+	object  dbus.BusObject
+	method  string
+	args    []any
+	results []any
+	err     error
+}
+
+// askAll sends all questions before it waits for the first answer, so that the
+// bus and who has to answer are woken once. They are answered in this order,
+// each in at most b.timeout after the one before; where one gets no answer, the
+// ones after it are not waited for.
+func (b bus) askAll(ctx context.Context, questions ...*question) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	calls := make([]*dbus.Call, len(questions))
+	b.wire.hold()
+	for i, q := range questions {
+		calls[i] = q.object.GoWithContext(ctx, q.method, dbus.FlagNoAutoStart, make(chan *dbus.Call, 1), q.args...)
+	}
+	lost := b.wire.flush()
+	timer := time.NewTimer(b.timeout)
+	defer timer.Stop()
+	for i, q := range questions {
+		if lost == nil {
+			timer.Reset(b.timeout)
+			select {
+			case <-calls[i].Done:
+				q.err, lost = q.take(calls[i])
+			case <-timer.C:
+				lost = context.DeadlineExceeded
+			}
+		}
+		if lost != nil {
+			q.err = lost
+		}
+		if q.err != nil {
+			q.err = fmt.Errorf("%s: %w", q.method, q.err)
+		}
+	}
+	b.spoilt = b.spoilt || lost != nil
+}
+
+// take stores what a call returned. It tells an error that somebody answered
+// with from none at all.
+func (q *question) take(call *dbus.Call) (err, lost error) {
+	var answer dbus.Error
+	switch {
+	case call.Err == nil:
+		return dbus.Store(call.Body, q.results...), nil
+	case errors.As(call.Err, &answer):
+		return call.Err, nil
+	}
+	return nil, call.Err
 }
 
 // call calls a method and stores what it returns.
 func (b bus) call(ctx context.Context, object dbus.BusObject, method string, args []any, results ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	if err := object.CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...).Store(results...); err != nil {
-		return fmt.Errorf("%s: %w", method, err)
-	}
-	return nil
+	q := question{object: object, method: method, args: args, results: results}
+	b.askAll(ctx, &q)
+	return q.err
 }
 
-// rootOwner returns the unique name of name's owner, which must be root; the
-// bus is asked to start it where nobody has the name. errNoOwner where it
-// cannot; ErrDistrusted where it is another user's.
+// rootOwner is rootOwners for one name.
 func (b bus) rootOwner(ctx context.Context, name string) (string, error) {
+	owners, errs := b.rootOwners(ctx, name)
+	return owners[0], errs[0]
+}
+
+// rootOwners returns the unique names of the names' owners, who must be root;
+// the bus is asked to start those whose name nobody has. errNoOwner where it
+// cannot; ErrDistrusted where it is another user's.
+func (b bus) rootOwners(ctx context.Context, names ...string) (owners []string, errs []error) {
 	daemon := b.BusObject()
-	var owner string
-	err := b.call(ctx, daemon, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
-	if isError(err, "org.freedesktop.DBus.Error.NameHasNoOwner") {
-		if err := activate(ctx, daemon, name); err != nil {
-			return "", err
+	owners, errs = make([]string, len(names)), make([]error, len(names))
+	uids := make([]uint32, len(names))
+	who, whose := make([]*question, len(names)), make([]*question, len(names))
+	for i, name := range names {
+		who[i] = &question{object: daemon, method: "org.freedesktop.DBus.GetNameOwner", args: []any{name}, results: []any{&owners[i]}}
+		whose[i] = &question{object: daemon, method: "org.freedesktop.DBus.GetConnectionUnixUser", results: []any{&uids[i]}}
+	}
+	b.askAll(ctx, who...)
+	var open []*question
+	for i, name := range names {
+		if isError(who[i].err, "org.freedesktop.DBus.Error.NameHasNoOwner") {
+			if who[i].err = activate(ctx, daemon, name); who[i].err == nil {
+				b.askAll(ctx, who[i])
+			}
 		}
-		err = b.call(ctx, daemon, "org.freedesktop.DBus.GetNameOwner", []any{name}, &owner)
+		if who[i].err == nil && !b.roots[owners[i]] {
+			whose[i].args = []any{owners[i]}
+			open = append(open, whose[i])
+		}
 	}
-	if err != nil {
-		return "", err
+	b.askAll(ctx, open...)
+	for i, name := range names {
+		errs[i] = errors.Join(who[i].err, whose[i].err)
+		if errs[i] == nil && uids[i] != 0 {
+			errs[i] = fmt.Errorf("%s belongs to uid %d: %w", name, uids[i], ErrDistrusted)
+		}
+		if errs[i] != nil {
+			owners[i] = ""
+			continue
+		}
+		b.roots[owners[i]] = true // a unique name is never given to another
 	}
-	var uid uint32
-	if err := b.call(ctx, daemon, "org.freedesktop.DBus.GetConnectionUnixUser", []any{owner}, &uid); err != nil {
-		return "", err
-	}
-	if uid != 0 {
-		return "", fmt.Errorf("%s belongs to uid %d: %w", name, uid, ErrDistrusted)
-	}
-	return owner, nil
+	return owners, errs
 }
 
 // activate asks the bus to start the service name.
@@ -199,8 +274,3 @@ func isError(err error, names ...string) bool {
 	}
 	return false
 }
-
-// noSignals is the handler of connections that want none.
-type noSignals struct{}
-
-func (noSignals) DeliverSignal(string, string, *dbus.Signal) {}

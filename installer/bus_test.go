@@ -98,7 +98,7 @@ func silent(t *testing.T) string {
 // would stay open.
 func TestNoDescriptors(t *testing.T) {
 	bus, _, _ := newMachine(t, 0)
-	conn, err := connect(soon(t), bus.Address, ConnectTimeout, noSignals{})
+	conn, err := connect(soon(t), bus.Address, ConnectTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,17 +43,15 @@ func (m *Machine) confirmed(ctx context.Context) error {
 	}
 }
 
-// booted asks both on one connection, once, and waits for nothing.
+// booted asks both at once, and waits for nothing.
 func (m *Machine) booted(ctx context.Context) bool {
 	good := false
 	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
-		state, err := b.state(ctx, owner)
-		if err != nil || !bootHasFinished(state) {
-			return err
-		}
-		u, err := b.unit(ctx, owner, MarkGoodUnit)
-		good = u.settled()
-		return err
+		state := b.question(owner, systemdPath, systemdManager, "SystemState")
+		u, err := b.unit(ctx, owner, MarkGoodUnit, state)
+		text, _ := state.value().(string)
+		good = bootHasFinished(text) && u.settled()
+		return errors.Join(state.err, err)
 	})
 	return err == nil && good
 }
@@ -89,25 +87,39 @@ func (m *Machine) unit(ctx context.Context, name string) (u unit, err error) {
 	return u, err
 }
 
-// unit is unit of the systemd whose name on the bus is owner.
-func (b bus) unit(ctx context.Context, owner, name string) (unit, error) {
+// unit is unit of the systemd whose name on the bus is owner. Further questions
+// are asked with the first of its own.
+func (b bus) unit(ctx context.Context, owner, name string, further ...*question) (u unit, err error) {
 	var path dbus.ObjectPath
-	if err := b.call(ctx, b.Object(owner, systemdPath), systemdManager+".LoadUnit", []any{name}, &path); err != nil {
-		return unit{}, err
+	load := &question{object: b.Object(owner, systemdPath), method: systemdManager + ".LoadUnit", args: []any{name}, results: []any{&path}}
+	b.askAll(ctx, append(further, load)...)
+	if load.err != nil {
+		return u, load.err
 	}
-	// One by one: all of them at once would be more work for systemd.
-	var failed error
-	get := func(name string) any {
-		v, err := b.property(ctx, owner, path, systemdUnit, name)
-		failed = errors.Join(failed, err)
-		return v.Value()
+	// One by one: all of them at once would be more work for systemd. Mostly
+	// two are enough.
+	get := func(names ...string) (values []any) {
+		questions := make([]*question, len(names))
+		for i, name := range names {
+			questions[i] = b.question(owner, path, systemdUnit, name)
+		}
+		b.askAll(ctx, questions...)
+		for _, q := range questions {
+			err = errors.Join(err, q.err)
+			values = append(values, q.value())
+		}
+		return values
 	}
-	text := func(name string) string { s, _ := get(name).(string); return s }
-	number := func(name string) uint64 { n, _ := get(name).(uint64); return n }
-	condition, _ := get("ConditionResult").(bool)
-	return unit{
-		load: text("LoadState"), active: text("ActiveState"), file: text("UnitFileState"),
-		condition: condition, checked: number("ConditionTimestampMonotonic"),
-		exited: number("InactiveExitTimestampMonotonic"),
-	}, failed
+	values := get("LoadState", "ActiveState")
+	u.load, _ = values[0].(string)
+	u.active, _ = values[1].(string)
+	if err != nil || u.settled() {
+		return u, err
+	}
+	values = get("UnitFileState", "ConditionResult", "ConditionTimestampMonotonic", "InactiveExitTimestampMonotonic")
+	u.file, _ = values[0].(string)
+	u.condition, _ = values[1].(bool)
+	u.checked, _ = values[2].(uint64)
+	u.exited, _ = values[3].(uint64)
+	return u, err
 }

@@ -47,11 +47,12 @@ type Machine struct {
 	o             MachineOptions
 	poll          time.Duration
 	connect, call time.Duration
+	spare         *spare
 }
 
 // NewMachine connects to nothing yet.
 func NewMachine(o MachineOptions) *Machine {
-	return &Machine{o: o, poll: BootPoll, connect: ConnectTimeout, call: CallTimeout}
+	return &Machine{o: o, poll: BootPoll, connect: ConnectTimeout, call: CallTimeout, spare: &spare{}}
 }
 
 // own reports whether the machine is the real one, not a bench's.
@@ -106,52 +107,62 @@ func (m *Machine) state(ctx context.Context) (state string, err error) {
 
 // state is state of the systemd whose name on the bus is owner.
 func (b bus) state(ctx context.Context, owner string) (string, error) {
-	v, err := b.property(ctx, owner, systemdPath, systemdManager, "SystemState")
-	state, _ := v.Value().(string)
-	return state, err
+	q := b.question(owner, systemdPath, systemdManager, "SystemState")
+	b.askAll(ctx, q)
+	state, _ := q.value().(string)
+	return state, q.err
 }
 
-// property reads one property of what has the name owner on the bus.
-func (b bus) property(ctx context.Context, owner string, path dbus.ObjectPath, of, property string) (v dbus.Variant, err error) {
-	err = b.call(ctx, b.Object(owner, path), properties+".Get", []any{of, property}, &v)
-	return v, err
+// question asks for one property of what has the name owner on the bus.
+func (b bus) question(owner string, path dbus.ObjectPath, of, property string) *question {
+	return &question{object: b.Object(owner, path), method: properties + ".Get", args: []any{of, property}, results: []any{new(dbus.Variant)}}
 }
+
+// value is that of the property that was asked for.
+func (q *question) value() any { return q.results[0].(*dbus.Variant).Value() }
 
 // with calls f with a connection and the owner of name.
 func (m *Machine) with(ctx context.Context, name string, f func(context.Context, bus, string) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	return m.connected(ctx, func(b bus) error {
+		owner, err := b.rootOwner(ctx, name)
+		if err != nil {
+			return err
+		}
+		return f(ctx, b, owner)
+	})
+}
+
+// connected calls f with a connection.
+func (m *Machine) connected(ctx context.Context, f func(bus) error) error {
 	address, _ := busAddress(m.o.BusAddress)
-	conn, err := connect(ctx, address, m.connect, noSignals{})
+	l, err := m.spare.open(ctx, address, m.connect)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	b := bus{conn, m.call}
-	owner, err := b.rootOwner(ctx, name)
-	if err != nil {
-		return err
-	}
-	return f(ctx, b, owner)
+	defer m.spare.giveBack(l)
+	return f(bus{l, m.call})
 }
 
 // ShuttingDown reports whether the machine goes down. Where nobody can tell,
 // it does not.
-func (m *Machine) ShuttingDown(ctx context.Context) bool {
-	down := false
-	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
-		state, err := b.state(ctx, owner)
-		if down = state == "stopping"; err != nil || down {
-			return err
+func (m *Machine) ShuttingDown(ctx context.Context) (down bool) {
+	m.connected(ctx, func(b bus) error {
+		owners, _ := b.rootOwners(ctx, systemdName, logindName)
+		if owners[0] == "" {
+			return nil
 		}
-		if owner, err = b.rootOwner(ctx, logindName); err != nil {
-			return err
+		state := b.question(owners[0], systemdPath, systemdManager, "SystemState")
+		questions := []*question{state}
+		if owners[1] != "" {
+			questions = append(questions, b.question(owners[1], logindPath, logindManager, "PreparingForShutdown"))
 		}
-		v, err := b.property(ctx, owner, logindPath, logindManager, "PreparingForShutdown")
-		down, _ = v.Value().(bool)
-		return err
+		b.askAll(ctx, questions...)
+		for _, q := range questions {
+			down = down || q.err == nil && (q.value() == "stopping" || q.value() == true)
+		}
+		return nil
 	})
-	return err == nil && down
+	return down
 }
 
 // Reboot asks logind, else systemd, else the program reboot to restart the

@@ -17,13 +17,13 @@ type RAUCOptions struct {
 	Machine    *Machine // nil for one on the same bus
 }
 
-// RAUC is the backend that talks to RAUC's D-Bus service. Each call has a
-// connection of its own, so that an idle daemon holds none and a restarted bus
-// or service is found again.
+// RAUC is the backend that talks to RAUC's D-Bus service. An idle daemon holds
+// no connection, and a restarted bus or service is found again.
 type RAUC struct {
 	o       RAUCOptions
 	machine *Machine
 	limits  limits
+	spare   *spare
 }
 
 // limits are the named bounds, which tests shorten.
@@ -55,6 +55,9 @@ func NewRAUC(o RAUCOptions) *RAUC {
 	}}
 	if r.machine == nil {
 		r.machine = NewMachine(MachineOptions{BusAddress: o.BusAddress})
+	}
+	if r.spare = r.machine.spare; r.machine.o.BusAddress != o.BusAddress {
+		r.spare = &spare{}
 	}
 	return r
 }

@@ -16,9 +16,8 @@ import (
 // Somebody who takes over the name later is nobody here.
 type session struct {
 	bus
-	cancel context.CancelFunc
-	rauc   dbus.BusObject
-	watch  *watch
+	spare *spare
+	rauc  dbus.BusObject
 }
 
 // open connects, starts RAUC where it does not run, refuses an owner that is
@@ -38,14 +37,11 @@ func (r *RAUC) open(ctx context.Context) (*session, error) {
 // dial is open without the signals.
 func (r *RAUC) dial(ctx context.Context) (*session, error) {
 	address, _ := busAddress(r.o.BusAddress)
-	ctx, cancel := context.WithCancel(ctx)
-	w := newWatch()
-	conn, err := connect(ctx, address, r.limits.connect, w)
+	l, err := r.spare.open(ctx, address, r.limits.connect)
 	if err != nil {
-		cancel()
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	s := &session{bus: bus{conn, r.limits.call}, cancel: cancel, watch: w}
+	s := &session{bus: bus{l, r.limits.call}, spare: r.spare}
 	if err := s.pin(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -53,10 +49,7 @@ func (r *RAUC) dial(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-func (s *session) close() {
-	s.cancel()
-	s.Close()
-}
+func (s *session) close() { s.spare.giveBack(s.link) }
 
 // pin finds RAUC.
 func (s *session) pin(ctx context.Context) error {
@@ -73,16 +66,19 @@ func (s *session) pin(ctx context.Context) error {
 }
 
 func (s *session) subscribe(ctx context.Context) error {
+	s.spoilt = true // nobody else is to get these signals
 	owner := s.rauc.Destination()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	for _, match := range [][]dbus.MatchOption{
-		{dbus.WithMatchSender(owner), dbus.WithMatchInterface(raucInterface)},
-		{dbus.WithMatchSender(owner), dbus.WithMatchInterface(properties)},
-		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, owner)},
+	var questions []*question
+	for _, match := range []string{
+		"type='signal',sender='" + owner + "'",
+		"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" + owner + "'",
 	} {
-		if err := s.AddMatchSignalContext(ctx, match...); err != nil {
-			return fmt.Errorf("subscribe to RAUC: %w", err)
+		questions = append(questions, &question{object: s.BusObject(), method: "org.freedesktop.DBus.AddMatch", args: []any{match}})
+	}
+	s.askAll(ctx, questions...)
+	for _, q := range questions {
+		if q.err != nil {
+			return fmt.Errorf("subscribe to RAUC: %w", q.err)
 		}
 	}
 	return nil
@@ -90,7 +86,11 @@ func (s *session) subscribe(ctx context.Context) error {
 
 // ask calls a method of RAUC's.
 func (s *session) ask(ctx context.Context, method string, args []any, results ...any) error {
-	err := s.call(ctx, s.rauc, raucInterface+"."+method, args, results...)
+	return told(s.call(ctx, s.rauc, raucInterface+"."+method, args, results...))
+}
+
+// told adds ErrBusy to an answer that says so.
+func told(err error) error {
 	if isBusy(err) {
 		return fmt.Errorf("%w (%w)", ErrBusy, err)
 	}

@@ -45,40 +45,57 @@ func (s System) forgetBootStatus(mute bool) {
 	}
 }
 
+// system asks all at once. RAUC answers one after the other, so that an
+// installation which begins in between shows in the answer about the primary
+// slot at the latest.
 func (s *session) system(ctx context.Context) (System, error) {
-	slots, err := s.slots(ctx)
-	if err != nil {
-		return System{}, err
+	var raw rawSlots
+	var system System
+	texts := map[string]*string{"Compatible": &system.Compatible, "Variant": &system.Variant, "BootSlot": &system.BootSlot}
+	slots := &question{object: s.rauc, method: raucInterface + ".GetSlotStatus", results: []any{&raw}}
+	primary := &question{object: s.rauc, method: raucInterface + ".GetPrimary", results: []any{&system.Primary}}
+	var of []*question
+	for name := range texts {
+		of = append(of, &question{object: s.rauc, method: properties + ".Get", args: []any{raucInterface, name}, results: []any{new(dbus.Variant)}})
 	}
-	system := System{Slots: slots}
-	for name, field := range map[string]*string{
-		"Compatible": &system.Compatible, "Variant": &system.Variant, "BootSlot": &system.BootSlot,
-	} {
-		var v dbus.Variant
-		if err := s.call(ctx, s.rauc, properties+".Get", []any{raucInterface, name}, &v); err != nil {
-			return System{}, fmt.Errorf("property %s: %w", name, err)
+	s.askAll(ctx, slices.Concat([]*question{slots}, of, []*question{primary})...)
+	if slots.err != nil {
+		return System{}, told(slots.err)
+	}
+	for _, q := range of {
+		name := q.args[1].(string)
+		if q.err != nil {
+			return System{}, fmt.Errorf("property %s: %w", name, q.err)
 		}
-		*field, _ = v.Value().(string)
+		*texts[name], _ = q.results[0].(*dbus.Variant).Value().(string)
 	}
 	// A boot loader that cannot tell (noop), or cannot now, leaves it empty.
-	err = s.ask(ctx, "GetPrimary", nil, &system.Primary)
-	if errors.Is(err, ErrBusy) || isLost(err) || ctx.Err() != nil {
+	if err := told(primary.err); errors.Is(err, ErrBusy) || isLost(err) || ctx.Err() != nil {
 		return System{}, err
 	}
-	return system, nil
+	var err error
+	system.Slots, err = raw.slots()
+	return system, err
 }
 
 // slots asks for the slots; ErrBusy is the one sure sign of an installation.
 // (The property Operation is not: a refused second installation sets it to
 // "idle" while the first goes on.)
 func (s *session) slots(ctx context.Context) ([]Slot, error) {
-	var raw []struct {
-		Name   string
-		Status map[string]dbus.Variant
-	}
+	var raw rawSlots
 	if err := s.ask(ctx, "GetSlotStatus", nil, &raw); err != nil {
 		return nil, err
 	}
+	return raw.slots()
+}
+
+// rawSlots is the answer of GetSlotStatus.
+type rawSlots []struct {
+	Name   string
+	Status map[string]dbus.Variant
+}
+
+func (raw rawSlots) slots() ([]Slot, error) {
 	if len(raw) > MaxSlots {
 		return nil, fmt.Errorf("%d slots are more than %d", len(raw), MaxSlots)
 	}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package installer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"usbagent/test/raucbench"
+)
+
+// connections is how many there are on the bus beside those of the test.
+func connections(t *testing.T, bus *raucbench.Bus, own int) int {
+	t.Helper()
+	conn, err := bus.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var names []string
+	if err := conn.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&names); err != nil {
+		t.Fatal(err)
+	}
+	n := -own - 1
+	for _, name := range names {
+		if strings.HasPrefix(name, ":") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestKeptConnection: questions that follow closely share a connection, and an
+// idle daemon holds none.
+func TestKeptConnection(t *testing.T) {
+	bus, _, r := newFake(t)
+	ask := func() *link {
+		t.Helper()
+		if _, err := r.System(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		r.spare.mu.Lock()
+		defer r.spare.mu.Unlock()
+		return r.spare.link
+	}
+	first := ask()
+	r.machine.ShuttingDown(soon(t))
+	if first == nil || ask() != first || connections(t, bus, 1) != 1 {
+		t.Errorf("%d connections, want one that is kept", connections(t, bus, 1))
+	}
+	time.Sleep(KeptFor + time.Second)
+	if n := connections(t, bus, 1); n != 0 {
+		t.Errorf("%d connections after KeptFor", n)
+	}
+	first = ask()
+	first.wire.Conn.Close() // the bus is restarted
+	for first.Connected() {
+		time.Sleep(time.Millisecond)
+	}
+	if second := ask(); second == nil || second == first {
+		t.Error("a dead connection was kept")
+	}
+}
+
+// silence is an object that answers when the test has ended.
+type silence struct{ ended chan struct{} }
+
+func (s silence) Wait() (string, *dbus.Error) { <-s.ended; return "", nil }
+
+// unanswered returns questions to RAUC's connection that are not answered in time.
+func unanswered(t *testing.T, fake *raucbench.Fake, s *session) func() *question {
+	t.Helper()
+	quiet := silence{make(chan struct{})}
+	t.Cleanup(func() { close(quiet.ended) })
+	if err := fake.Conn.Export(quiet, "/silence", "test.Silence"); err != nil {
+		t.Fatal(err)
+	}
+	return func() *question {
+		return &question{object: s.Object(s.rauc.Destination(), "/silence"), method: "test.Silence.Wait", results: []any{new(string)}}
+	}
+}
+
+// TestNotKept: where an answer is outstanding, or signals come, the connection
+// is closed.
+func TestNotKept(t *testing.T) {
+	bus, fake, r := newFake(t)
+	r.limits.call = 200 * time.Millisecond
+	for name, use := range map[string]func(context.Context, *session){
+		"no answer": func(ctx context.Context, s *session) { s.askAll(ctx, unanswered(t, fake, s)()) },
+		"the end": func(ctx context.Context, s *session) {
+			ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			defer cancel()
+			s.askAll(ctx, unanswered(t, fake, s)())
+		},
+		"signals": func(ctx context.Context, s *session) { s.subscribe(ctx) },
+	} {
+		s, err := r.dial(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		use(soon(t), s)
+		s.close()
+		r.spare.mu.Lock()
+		kept := r.spare.link
+		r.spare.mu.Unlock()
+		if kept != nil {
+			t.Errorf("%s: the connection was kept", name)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := r.dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-s.Context().Done() // who uses it does not outlive its context
+	s.close()
+	for i := 0; connections(t, bus, 1) != 0; i++ {
+		if i == 100 {
+			t.Fatal("connections are left")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestNameChangesHands: what was found out about RAUC's name on a connection
+// that is kept does not count for who has the name next.
+func TestNameChangesHands(t *testing.T) {
+	bus, fake, r := newFake(t)
+	if _, err := r.System(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fake.Conn.ReleaseName(raucName); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := bus.DialAs(65534)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stranger, err := raucbench.NewFake(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.System(soon(t)); !errors.Is(err, ErrDistrusted) || len(stranger.Calls()) != 0 {
+		t.Errorf("System = %v after calls %v, want ErrDistrusted", err, stranger.Calls())
+	}
+}
+
+// TestAskAll: one question's error is its own, and no answer ends the waiting
+// for all.
+func TestAskAll(t *testing.T) {
+	_, fake, r := newFake(t)
+	r.limits.call = 300 * time.Millisecond
+	s, err := r.dial(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	property := func(name string) *question { return s.question(s.rauc.Destination(), raucPath, raucInterface, name) }
+	good, wrong := property("Compatible"), &question{object: s.rauc, method: raucInterface + ".Nothing"}
+	mistyped := &question{object: s.rauc, method: raucInterface + ".GetPrimary", results: []any{new(uint32)}}
+	s.askAll(soon(t), wrong, mistyped, good)
+	if wrong.err == nil || mistyped.err == nil || good.err != nil || good.value() != raucbench.Compatible || s.spoilt {
+		t.Errorf("%v, %v, %v %v, spoilt %v", wrong.err, mistyped.err, good.err, good.value(), s.spoilt)
+	}
+	quiet := unanswered(t, fake, s)
+	var lost []*question
+	for range 20 {
+		lost = append(lost, quiet())
+	}
+	start := time.Now()
+	s.askAll(soon(t), lost...)
+	for _, q := range lost {
+		if !errors.Is(q.err, context.DeadlineExceeded) {
+			t.Errorf("%v, want the end of CallTimeout", q.err)
+		}
+	}
+	if took := time.Since(start); took > 10*r.limits.call || !s.spoilt {
+		t.Errorf("waited %v, spoilt %v", took, s.spoilt)
+	}
+	s.Close()
+	q := property("Compatible")
+	if s.askAll(soon(t), q); !errors.Is(q.err, dbus.ErrClosed) {
+		t.Errorf("on a closed connection: %v", q.err)
+	}
+}
+
+// TestWire: what is written between hold and flush goes out at once and whole.
+func TestWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		w := newWire(ours)
+		w.hold()
+		for _, text := range []string{"one ", "two ", "three"} {
+			if n, err := w.Write([]byte(text)); n != len(text) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		go func() {
+			w.flush()
+			w.flush()
+			w.Write([]byte(" four"))
+			w.Close()
+		}()
+		b := make([]byte, 100)
+		if n, _ := theirs.Read(b); string(b[:n]) != "one two three" {
+			t.Errorf("first %q", b[:n])
+		}
+		rest, err := io.ReadAll(theirs)
+		if string(rest) != " four" || err != nil {
+			t.Errorf("then %q, %v", rest, err)
+		}
+		w.hold()
+		w.Write([]byte("lost"))
+		if w.flush() == nil {
+			t.Error("flush told nothing of a closed socket")
+		}
+	})
+}
