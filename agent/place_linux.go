@@ -22,7 +22,9 @@ import (
 func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path string, o installer.InstallOptions, remove func(), err error) {
 	facts := installer.StageFacts{Direct: installer.Direct(a.Config.Installer.Direct), Format: i.info.Format}
 	facts.Conf, _ = installer.ReadSystemConf(a.RAUCConf)
-	facts.Location = location(i.file)
+	if facts.Format != installer.Verity && facts.Format != installer.Crypt {
+		facts.Location = location(i.file) // which reads all of a FAT, to count what is free
+	}
 	if i.bundle != nil && i.bundle.Manifest != nil {
 		sum := sha256.Sum256(i.bundle.Manifest)
 		o.ManifestHash = hex.EncodeToString(sum[:])

@@ -111,6 +111,9 @@ func TestToolIsBounded(t *testing.T) {
 		return r
 	}
 	const option = "require-manifest-hash"
+	if !strings.HasSuffix(option, bindsOption) {
+		t.Errorf("%q is looked for", bindsOption)
+	}
 	for text, want := range map[string]bool{
 		"  --" + option + "=HASH": true, "  --progress": false, "": false,
 		strings.Repeat("#", 64<<10-len("#!/bin/sh\n")-7) + option:     true, // across two reads

@@ -32,7 +32,9 @@ const (
 	// full-speed USB gives ten times as much.
 	MinRate = 64 << 10
 
-	bufferSize = 1 << 20
+	// bufferSize is what the kernel reads ahead of a reader. There are two such
+	// buffers; larger ones would only cost the time to clear them.
+	bufferSize = 128 << 10
 )
 
 var (
@@ -139,13 +141,18 @@ func pump(source io.Reader, free <-chan []byte, out chan<- chunk, stop <-chan st
 // Prepare makes the staging directory dir with mode 0700, or takes over a safe
 // one; one that others could change is durable.ErrExposed.
 func Prepare(dir string) error {
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
-	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+	// Nothing in it is to outlive a power cut, and so it need not itself.
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make staging directory: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() {
 		return fmt.Errorf("staging directory %s is a link or no directory: %w", dir, errors.Join(err, durable.ErrExposed))
 	}
-	if err := durable.CheckDir(dir); err != nil {
+	if err := durable.CheckDir(dir); err != nil || info.Mode().Perm() == 0o700 {
 		return err
 	}
 	return os.Chmod(dir, 0o700)
