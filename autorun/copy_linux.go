@@ -21,26 +21,25 @@ const (
 	copyFile    = ScriptName   // the verified bytes, 0555
 	recordFile  = "run.json"   // what Adopt must know
 	markFile    = "executed"   // made immediately before the shell is executed
-	exitFile    = "exit.json"  // how it ended, written by the supervisor or the exec stage
+	exitFile    = "exit.json"  // how it ended, written by the supervisor
 	controlFile = "agent.sock" // the supervisor's socket
 	scriptDir   = "script"     // below RunDir
 	maxJSONSize = 1 << 20      // bytes of a record, MaxFiles long paths included; longer is damaged
 	modeCopy    = os.FileMode(0o555)
 )
 
-// validID is what a Request.ID may look like: it names a directory and stands
-// in the description of a systemd unit.
+// validID is what a Request.ID may look like: it names a directory.
 var validID = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
 
 // validName is what a Request.Name may look like: any case of ScriptName, so
 // a word that needs no quoting anywhere.
 var validName = regexp.MustCompile(`^(?i:autorun\.sh)$`)
 
-// record is run.json: how a later agent, the exec stage and the supervisor
-// know what this run is.
+// record is run.json: how a later agent and the supervisor know what this run is.
 type record struct {
 	ID      string        `json:"id"`
-	Kind    string        `json:"kind"` // "unit" or "session"
+	Kind    string        `json:"kind"`           // "unit" or "session"
+	Unit    string        `json:"unit,omitempty"` // in which it runs
 	Target  string        `json:"target"`
 	Name    string        `json:"name"`
 	Timeout time.Duration `json:"timeout,omitempty"`
@@ -65,14 +64,8 @@ func makeDir(runDir, id string, content []byte) (string, error) {
 	if !validID.MatchString(id) {
 		return "", fmt.Errorf("script id %q: not a short plain word", id)
 	}
-	parent := filepath.Join(runDir, scriptDir)
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return "", err
-	}
-	if err := os.Chmod(parent, 0o700); err != nil {
-		return "", err
-	}
-	if err := durable.CheckDir(parent); err != nil {
+	parent, err := makeParent(runDir)
+	if err != nil {
 		return "", err
 	}
 	dir := filepath.Join(parent, id)
@@ -87,6 +80,18 @@ func makeDir(runDir, id string, content []byte) (string, error) {
 		return "", err
 	}
 	return dir, nil
+}
+
+// makeParent makes the private directory in which those of the runs are.
+func makeParent(runDir string) (string, error) {
+	parent := filepath.Join(runDir, scriptDir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(parent, 0o700); err != nil {
+		return "", err
+	}
+	return parent, durable.CheckDir(parent)
 }
 
 // writeCopy writes content to a new file that nobody writes to afterwards.
@@ -156,7 +161,7 @@ func readRecord(dir string) (record, error) {
 	if err := readJSON(filepath.Join(dir, recordFile), &r); err != nil {
 		return record{}, err
 	}
-	if r.ID != filepath.Base(dir) || !validName.MatchString(r.Name) || !filepath.IsAbs(r.Target) {
+	if r.ID != filepath.Base(dir) || r.Unit != "" && wordOfUnit(r.Unit) == "" || !validName.MatchString(r.Name) || !filepath.IsAbs(r.Target) {
 		return record{}, fmt.Errorf("%s: not a record of this run", filepath.Join(dir, recordFile))
 	}
 	if len(r.Payload) > MaxFiles || slices.ContainsFunc(r.Payload, func(b bound) bool { return CheckPath(b.Path) != nil }) {

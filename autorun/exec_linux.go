@@ -5,8 +5,8 @@ package autorun
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -37,55 +37,48 @@ func SupervisorMain(args []string) int {
 		fmt.Fprintln(os.Stderr, "usbagent", SupervisorCommand+": internal; not for use by hand")
 		return 2
 	}
-	switch dir := args[1]; args[0] {
-	case "exec":
-		err := becomeShell(dir)
-		writeJSON(filepath.Join(dir, exitFile), ending{NotStarted: err.Error()})
-		return 2
-	case "session":
-		return supervise(dir)
+	switch args[0] {
+	case "unit": // the socket of the agent
+		dir, control, agent := awaitOrder(args[1])
+		if dir == "" {
+			return 0
+		}
+		s := supervisor{dir: dir, unit: true}
+		s.tell.attach(agent)
+		return s.supervise(control)
+	case "session": // the directory of the run
+		s := supervisor{dir: args[1]}
+		return s.supervise(os.NewFile(listenerFD, "agent socket"))
 	}
 	return 2
 }
 
-// becomeShell replaces this process by the shell that runs the script of the
-// run in dir. It returns only when it cannot, and then nothing of the script
-// was executed.
+// shellCommand returns the command that runs the script of the run in dir, and
+// the directory that it begins in, which the caller closes once it has begun.
 //
-// It exists because neither systemd's WorkingDirectory= nor exec.Cmd.Dir can
-// promise that the path still leads to the stick that was bound: one stick may
-// be pulled and another with the same label mounted in between. Here the
-// directory is held while its script is looked at, and becomes the working
-// directory.
-func becomeShell(dir string) error {
-	runtime.LockOSThread() // a priority is a thread's, and the one that executes stays
-	r, err := readRecord(dir)
-	if err != nil {
-		return err
-	}
+// Neither systemd's WorkingDirectory= nor a path in exec.Cmd.Dir could promise
+// that the path still leads to the stick that was bound: one stick may be pulled
+// and another with the same label mounted in between. Here the directory is held
+// while its script is looked at, and becomes the working directory.
+func shellCommand(dir string, r record) (*exec.Cmd, *os.File, error) {
 	root, err := openDir(r.Target)
 	if err != nil {
-		return fmt.Errorf("the stick is gone: %w", err)
+		return nil, nil, fmt.Errorf("the stick is gone: %w", err)
 	}
 	name, err := boundName(root, r.Name, filepath.Join(dir, copyFile))
-	if err != nil {
-		return fmt.Errorf("the stick is gone or changed: %w", err)
-	}
 	for _, b := range r.Payload {
-		if err := isFile(root, b.Path, b.identity); err != nil {
-			return fmt.Errorf("the stick is gone or changed: %w", err)
+		if err == nil {
+			err = isFile(root, b.Path, b.identity)
 		}
 	}
-	if err := unix.Fchdir(int(root.Fd())); err != nil {
-		return fmt.Errorf("enter %s: %w", r.Target, err)
+	if err != nil {
+		root.Close()
+		return nil, nil, fmt.Errorf("the stick is gone or changed: %w", err)
 	}
-	if err := shedAgent(); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, markFile), nil, 0o600); err != nil {
-		return err
-	}
-	return fmt.Errorf("execute %s: %w", shell, syscall.Exec(shell, []string{shell, name}, environment()))
+	return &exec.Cmd{
+		Path: shell, Args: []string{shell, name}, Env: environment(), Dir: magicPath(int(root.Fd())),
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}, root, nil
 }
 
 // boundName returns the name by which the verified copy is reached in root:
@@ -100,9 +93,14 @@ func boundName(root *os.File, name, path string) (string, error) {
 	return name, nil
 }
 
-// shedAgent removes from this process what a root login does not have and the
-// agent or its unit may have.
-func shedAgent() error {
+// oomScore is what the kernel's OOM killer adds for a process (proc(5)).
+const oomScore = "/proc/self/oom_score_adj"
+
+// begin starts the shell without what a root login does not have and the agent
+// or its unit may have: a child gets the caller's umask, priority and OOM score.
+// The latter this process takes back afterwards; the priority is that of the
+// calling thread alone, to which the caller has locked itself.
+func begin(cmd *exec.Cmd) error {
 	unix.Umask(0o022)
 	// The system call's own number is 20 less the nice value (getpriority(2)).
 	if p, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && p > 20 {
@@ -111,9 +109,14 @@ func shedAgent() error {
 		}
 	}
 	// Not there on kernels without /proc; the script then keeps the agent's value.
-	os.WriteFile("/proc/self/oom_score_adj", []byte("0"), 0)
+	if score, err := os.ReadFile(oomScore); err == nil && os.WriteFile(oomScore, []byte("0"), 0) == nil {
+		defer os.WriteFile(oomScore, score, 0)
+	}
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("execute %s: %w", shell, err)
 	}
 	return nil
 }

@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +54,9 @@ type Runner struct {
 
 	runDir  string
 	systemd *systemd // nil: sessions
+
+	mu      sync.Mutex
+	waiting *standby // made by Prepare, guarded by mu
 }
 
 // New returns the runner for this machine. runDir is a private directory of
@@ -63,7 +66,7 @@ func New(runDir string) *Runner {
 	r := &Runner{runDir: runDir}
 	// sd_booted(3): this directory exists exactly where systemd is the init system.
 	if info, err := os.Lstat("/run/systemd/system"); err == nil && info.IsDir() {
-		r.systemd = &systemd{addresses: []string{privateAddress, busAddress()}}
+		r.systemd = &systemd{addresses: []string{busAddress(), privateAddress}}
 	}
 	return r
 }
@@ -101,7 +104,7 @@ func (r *Runner) start(ctx context.Context, q Request, content []byte) (*Run, er
 		return nil, fmt.Errorf("run %s: %w", filepath.Join(q.Target, q.Name), notStarted(err))
 	}
 	if r.systemd != nil {
-		run.life, err = r.systemd.start(ctx, run.dir, run.record)
+		run.life, err = r.startUnit(ctx, run)
 	} else {
 		run.life, err = startSession(run.dir)
 	}
@@ -110,6 +113,27 @@ func (r *Runner) start(ctx context.Context, q Request, content []byte) (*Run, er
 		return nil, fmt.Errorf("run %s: %w", filepath.Join(q.Target, q.Name), notStarted(err))
 	}
 	return run, nil
+}
+
+// startUnit has the script run in the unit that waits. Where that is gone,
+// since somebody stopped it, another is made.
+func (r *Runner) startUnit(ctx context.Context, run *Run) (life, error) {
+	for {
+		s, err := r.standby(ctx)
+		if err != nil {
+			return nil, err
+		}
+		run.record.Unit = s.unit
+		if err := writeJSON(filepath.Join(run.dir, recordFile), run.record); err != nil {
+			s.dismiss()
+			return nil, err
+		}
+		life, err := s.run(ctx, run.dir)
+		if err == nil || !s.used || !errors.Is(err, errGone) {
+			return life, err
+		}
+		os.Remove(filepath.Join(run.dir, controlFile))
+	}
 }
 
 // notStarted makes err wrap ErrNotStarted, unless it says more already.
@@ -188,12 +212,6 @@ func (r *Runner) runs() ([]string, error) {
 // none (any more), so call it until it does. Remains of a start that was
 // interrupted before anything ran are removed.
 func (r *Runner) Adopt(ctx context.Context) (*Run, error) {
-	if r.systemd != nil {
-		run, err := r.adoptUnit(ctx)
-		if run != nil || err != nil {
-			return run, err
-		}
-	}
 	ids, err := r.runs()
 	if err != nil {
 		return nil, fmt.Errorf("adopt script: %w", err)
@@ -205,33 +223,61 @@ func (r *Runner) Adopt(ctx context.Context) (*Run, error) {
 			os.RemoveAll(dir) // the record is written before anything runs
 			continue
 		}
-		run := &Run{dir: dir, record: rec, output: r.Output, life: &session{dir: dir}}
-		if rec.Kind == "unit" {
-			// Its unit is gone, or systemd is.
-			run.life = lost{dir: dir}
+		run := &Run{dir: dir, record: rec, output: r.Output}
+		if run.life, err = r.lifeOf(ctx, dir, rec); err != nil {
+			return nil, fmt.Errorf("adopt script %s: %w", id, err)
 		}
 		return run, nil
 	}
-	return nil, nil
+	return r.adoptOrphan(ctx)
 }
 
-// adoptUnit finds the unit of an earlier agent. One that is inactive counts
-// only as long as its run was not released.
-func (r *Runner) adoptUnit(ctx context.Context) (*Run, error) {
+// lifeOf is what runs, or ran, for the record of an earlier agent.
+func (r *Runner) lifeOf(ctx context.Context, dir string, rec record) (life, error) {
+	switch {
+	case rec.Kind != "unit":
+		return &session{dir: dir}, nil
+	case r.systemd == nil:
+		return lost{dir: dir}, nil
+	case rec.Unit == "": // nothing was told to run it, or an older agent did
+		found, err := r.systemd.find(ctx)
+		if name := unitName(rec.ID); err != nil || slices.Contains(found, name) {
+			return &orphan{systemd: r.systemd, name: name, dir: dir}, err
+		}
+		return lost{dir: dir}, nil
+	}
+	u := &unit{session: session{dir: dir}, systemd: r.systemd, name: rec.Unit}
+	u.adopt()
+	return u, nil
+}
+
+// adoptOrphan finds a unit of an earlier agent whose directory was lost. One
+// that only waits for a script is ended.
+func (r *Runner) adoptOrphan(ctx context.Context) (*Run, error) {
+	if r.systemd == nil {
+		return nil, nil
+	}
 	found, err := r.systemd.find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("adopt script: %w", err)
 	}
-	for _, id := range slices.Sorted(maps.Keys(found)) {
-		dir := filepath.Join(r.runDir, scriptDir, id)
-		rec, err := readRecord(dir)
-		if err != nil && !found[id] {
-			continue
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	file := filepath.Join(r.runDir, scriptDir, standbyFile)
+	waits, _ := os.ReadFile(file)
+	for _, name := range found {
+		switch {
+		case r.waiting != nil && r.waiting.unit == name:
+		case name == string(waits):
+			if err := r.systemd.stop(name); err != nil {
+				return nil, fmt.Errorf("end the unit of an earlier agent: %w", err)
+			}
+			os.Remove(file)
+		default:
+			dir := filepath.Join(r.runDir, scriptDir, wordOfUnit(name))
+			return &Run{dir: dir, record: record{ID: wordOfUnit(name), Kind: "unit", Unit: name},
+				life: &orphan{systemd: r.systemd, name: name, dir: dir}}, nil
 		}
-		if err != nil {
-			rec = record{ID: id, Kind: "unit"} // the run directory was lost, the unit was not
-		}
-		return &Run{dir: dir, record: rec, life: &unit{systemd: r.systemd, name: unitName(id), dir: dir}}, nil
 	}
 	return nil, nil
 }
@@ -259,6 +305,9 @@ func (x *Run) ID() string { return x.record.ID }
 // Target is the mount point that the script uses; empty when the record of
 // an adopted run was lost.
 func (x *Run) Target() string { return x.record.Target }
+
+// Unit is the systemd unit that the script runs in; empty for a session.
+func (x *Run) Unit() string { return x.record.Unit }
 
 // Wait blocks until the script has ended. The end of ctx ends the waiting, not
 // the script, and Wait can be called again. An error that wraps ErrNotStarted
@@ -312,7 +361,7 @@ func (x *Run) clean() error {
 // lost is a run whose unit or supervisor is gone.
 type lost struct{ dir string }
 
-func (l lost) wait(context.Context, func(string)) (ending, error) { return readEnding(l.dir), nil }
+func (l lost) wait(context.Context, func(string)) (ending, error) { return neverExecuted(l.dir), nil }
 func (l lost) release() error                                     { return nil }
 
 // readEnding reads exit.json; unknown when there is none.

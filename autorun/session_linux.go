@@ -19,8 +19,9 @@ import (
 
 // The first byte of each line that the supervisor sends to the agent.
 const (
-	tagOutput = 'o' // a line of output follows
-	tagEnd    = 'x' // the ending follows, as JSON
+	tagStarted = 's' // the shell was executed
+	tagOutput  = 'o' // a line of output follows
+	tagEnd     = 'x' // the ending follows, as JSON
 )
 
 // session is the agent's end of a script with a supervising process.
@@ -54,47 +55,66 @@ func startSession(dir string) (life, error) {
 	return &session{dir: dir}, nil
 }
 
-// listen opens the supervisor's socket. The path goes through /proc, since a
-// socket's address has at most 107 bytes.
+// listen opens the supervisor's socket.
 func listen(dir string) (*os.File, error) {
-	handle, err := openDir(dir)
+	listener, err := listenAt(filepath.Join(dir, controlFile))
 	if err != nil {
 		return nil, err
 	}
-	defer handle.Close()
-	listener, err := net.ListenUnix("unix", controlAddress(handle))
-	if err != nil {
-		return nil, err
-	}
-	listener.SetUnlinkOnClose(false)
 	defer listener.Close()
 	return listener.File()
 }
 
-func controlAddress(dir *os.File) *net.UnixAddr {
-	return &net.UnixAddr{Name: filepath.Join(magicPath(int(dir.Fd())), controlFile), Net: "unix"}
+// listenAt makes the socket path, which stays when the listener is closed.
+func listenAt(path string) (*net.UnixListener, error) {
+	dir, address, err := addressOf(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	listener, err := net.ListenUnix("unix", address)
+	if err == nil {
+		listener.SetUnlinkOnClose(false)
+	}
+	return listener, err
+}
+
+func dialAt(path string) (*net.UnixConn, error) {
+	dir, address, err := addressOf(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return net.DialUnix("unix", nil, address)
+}
+
+// addressOf is the address of the socket path as long as dir is open. It goes
+// through /proc, since a socket's address has at most 107 bytes.
+func addressOf(path string) (dir *os.File, address *net.UnixAddr, err error) {
+	if dir, err = openDir(filepath.Dir(path)); err != nil {
+		return nil, nil, err
+	}
+	return dir, &net.UnixAddr{Name: filepath.Join(magicPath(int(dir.Fd())), filepath.Base(path)), Net: "unix"}, nil
 }
 
 // connect reaches the supervisor, which has ended when that is refused.
 func (s *session) connect() error {
-	handle, err := openDir(s.dir)
-	if err != nil {
-		return err
+	conn, err := dialAt(filepath.Join(s.dir, controlFile))
+	if err == nil {
+		s.use(conn)
 	}
-	defer handle.Close()
-	conn, err := net.DialUnix("unix", nil, controlAddress(handle))
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+func (s *session) use(conn *net.UnixConn) {
 	s.conn, s.reader, s.part = conn, bufio.NewReaderSize(conn, 4*MaxLine), nil
-	return nil
 }
 
 func (s *session) wait(ctx context.Context, output func(string)) (ending, error) {
 	for {
 		if s.conn == nil {
 			if s.connect() != nil {
-				return readEnding(s.dir), nil
+				return neverExecuted(s.dir), nil
 			}
 		}
 		end, err := s.follow(ctx, output)
@@ -116,13 +136,10 @@ func (s *session) follow(ctx context.Context, output func(string)) (ending, erro
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for {
-		more, err := s.reader.ReadBytes('\n')
-		s.part = append(s.part, more...)
+		line, err := s.line()
 		if err != nil {
 			return ending{}, err
 		}
-		line := strings.TrimSuffix(string(s.part), "\n")
-		s.part = s.part[:0]
 		if line == "" {
 			continue
 		}
@@ -130,13 +147,28 @@ func (s *session) follow(ctx context.Context, output func(string)) (ending, erro
 		case tagOutput:
 			output(line[1:])
 		case tagEnd:
-			var end ending
-			if err := json.Unmarshal([]byte(line[1:]), &end); err != nil {
-				return ending{}, err
-			}
-			return end, nil
+			return s.ending(line)
 		}
 	}
+}
+
+// line returns the next line. After an error it keeps what came of one.
+func (s *session) line() (string, error) {
+	more, err := s.reader.ReadBytes('\n')
+	s.part = append(s.part, more...)
+	if err != nil {
+		return "", err
+	}
+	line := strings.TrimSuffix(string(s.part), "\n")
+	s.part = s.part[:0]
+	return line, nil
+}
+
+// ending is what a line tells that begins with tagEnd.
+func (s *session) ending(line string) (ending, error) {
+	var end ending
+	err := json.Unmarshal([]byte(strings.TrimPrefix(line, string(tagEnd))), &end)
+	return end, err
 }
 
 func (s *session) close() {

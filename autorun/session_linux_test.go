@@ -56,6 +56,12 @@ func agentMain(runDir, target string) {
 		fmt.Println("agent: adopted", run.ID())
 		agentWait(ctx, run)
 	}
+	if os.Getenv("TEST_PREPARE") != "" {
+		fmt.Println("agent: prepared", or(r.Prepare(ctx)))
+		if os.Getenv("TEST_STOP_STANDBY") != "" {
+			r.systemd.kill(r.waiting.unit, "all", unix.SIGKILL)
+		}
+	}
 	if content, err := os.ReadFile(target + ".verified"); err == nil {
 		os.Remove(target + ".verified")
 		id, err := os.ReadFile(target + ".id")
@@ -66,6 +72,9 @@ func agentMain(runDir, target string) {
 		if err != nil {
 			fmt.Println("agent:", err)
 			os.Exit(1)
+		}
+		if run.Unit() != "" {
+			fmt.Println("agent: unit", run.Unit())
 		}
 		fmt.Println("agent: started")
 		if os.Getenv("TEST_PULL") != "" {
@@ -80,6 +89,7 @@ func agentMain(runDir, target string) {
 	if os.Getenv("NOTIFY_SOCKET") != "" {
 		<-ctx.Done() // a service stays
 	}
+	r.Close()
 	os.Exit(0)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,41 +36,47 @@ const (
 	maxKept = 256 << 10
 )
 
-// supervise runs the script of the run in dir as the only child of this
-// process, tells whoever listens about its output and its end, and records the
-// end. It stays until the last holder of the script's output is gone.
-func supervise(dir string) int {
-	// At a shutdown everybody gets SIGTERM; the script's end must still be
-	// recorded. (Signals that are caught are reset in the child, ignored ones are not.)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+// supervisor is the process that holds one script.
+type supervisor struct {
+	dir  string
+	unit bool // the journal takes the script's output, and signals come to this process alone
+	tell teller
+	out  *outputPipe // nil in a unit
+}
+
+// supervise runs the script as the only child of this process, tells whoever
+// comes to the socket control about its output and its end, and records the
+// end. It stays until the last holder of the script's output is gone. In a unit
+// that is the journal, and it returns the script's status for systemd to show.
+func (s *supervisor) supervise(control *os.File) int {
+	// Signals that are caught are reset in the child, ignored ones are not.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
 	heedSignals()
-	s := &supervisor{dir: dir}
-	if err := s.listen(); err != nil {
+	if err := s.listen(control); err != nil {
 		return 2
 	}
-	end := s.run()
+	end := s.run(signals)
 	// Before anybody is told, so that an agent that dies now finds it.
-	writeJSON(filepath.Join(dir, exitFile), end)
+	writeJSON(filepath.Join(s.dir, exitFile), end)
 	s.tell.end(end)
 	if s.out != nil {
 		s.drainToEnd()
 	}
 	s.tell.linger(agentPatience)
+	if s.unit && end.NotStarted == "" && end.Signal == "" {
+		return end.Status
+	}
 	return 0
 }
 
-type supervisor struct {
-	dir  string
-	tell teller
-	out  *outputPipe
-}
-
 // listen serves the agents that come, one after the other.
-func (s *supervisor) listen() error {
-	listener, err := net.FileListener(os.NewFile(listenerFD, "agent socket"))
+func (s *supervisor) listen(control *os.File) error {
+	listener, err := net.FileListener(control)
 	if err != nil {
 		return err
 	}
+	control.Close()
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -83,30 +90,65 @@ func (s *supervisor) listen() error {
 }
 
 // run executes the script and waits for it.
-func (s *supervisor) run() ending {
+func (s *supervisor) run(signals <-chan os.Signal) ending {
+	runtime.LockOSThread() // see begin
 	r, err := readRecord(s.dir)
 	if err != nil {
 		return ending{NotStarted: err.Error()}
 	}
-	out, child, err := newOutputPipe(s.tell.line)
+	cmd, err := s.start(r)
 	if err != nil {
 		return ending{NotStarted: err.Error()}
 	}
-	cmd := exec.Command("/proc/self/exe", SupervisorCommand, "exec", s.dir)
-	cmd.Args[0] = "usbagent"
-	cmd.Env = []string{}
-	cmd.Stdout, cmd.Stderr = child, child
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
-	child.Close()
-	if err != nil {
-		return ending{NotStarted: err.Error()}
+	s.tell.started()
+	if s.unit {
+		go forward(signals, cmd.Process)
 	}
-	s.out = out
-	go out.follow()
 	end := s.await(cmd, r.Timeout)
-	out.catchUp()
+	if s.out != nil {
+		s.out.catchUp()
+	}
 	return end
+}
+
+// start executes the shell, with the journal or a pipe for its output.
+func (s *supervisor) start(r record) (*exec.Cmd, error) {
+	cmd, root, err := shellCommand(s.dir, r)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	var out *outputPipe
+	child := os.Stdout
+	if !s.unit {
+		if out, child, err = newOutputPipe(s.tell.line); err != nil {
+			return nil, err
+		}
+		defer child.Close()
+	}
+	cmd.Stdout, cmd.Stderr = child, child
+	if err := os.WriteFile(filepath.Join(s.dir, markFile), nil, 0o600); err != nil {
+		return nil, err
+	}
+	if err := begin(cmd); err != nil {
+		return nil, err
+	}
+	if out != nil {
+		s.out = out
+		go out.follow()
+	}
+	return cmd, nil
+}
+
+// forward hands SIGTERM on: systemd sends it to a unit's main process alone
+// (KillMode=process), when the unit is stopped or the system goes down. (In a
+// session the script gets its own.)
+func forward(signals <-chan os.Signal, to *os.Process) {
+	for sig := range signals {
+		if sig == syscall.SIGTERM {
+			to.Signal(sig)
+		}
+	}
 }
 
 // await waits for the script, but no longer than timeout unless that is 0.
@@ -176,6 +218,13 @@ type teller struct {
 	kept   []string
 	size   int
 	ending []byte // told to every agent once the script has ended
+}
+
+// started tells that the shell was executed, to the agent that is there.
+func (t *teller) started() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.send(string(rune(tagStarted)) + "\n")
 }
 
 // line tells one line of output.

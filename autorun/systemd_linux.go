@@ -6,35 +6,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 // privateAddress is where systemd itself answers root, without a message bus
 // in between: a script may restart dbus, and a board may do without.
 const privateAddress = "unix:path=/run/systemd/private"
 
-// unitDescription is followed by the ID of the run.
-const unitDescription = "Script from a USB stick, run "
+// unitDescription says what a unit is for, before and while a script runs in it.
+const unitDescription = "Script from a USB stick"
 
-// reconnectDelay is how long to wait before systemd is asked again after the
-// connection broke (daemon-reexec closes it).
-const reconnectDelay = time.Second
+// lookEvery is how often systemd is asked about a unit that somebody else started.
+const lookEvery = time.Second
 
-// settleTime is how long signals are awaited that were sent already.
-const settleTime = 200 * time.Millisecond
-
-// lookPatience is how long the last look at the unit may take.
-const lookPatience = 2 * time.Second
-
-// releasePatience is how long systemd may take to forget a unit.
-const releasePatience = 4 * time.Second
+// stopPatience is how long systemd may take to answer about a unit that is no
+// longer needed, or whose processes are to be ended.
+const stopPatience = 4 * time.Second
 
 // The names of systemd's D-Bus interface, org.freedesktop.systemd1(5).
 const (
@@ -45,8 +40,8 @@ const (
 	serviceIface   = "org.freedesktop.systemd1.Service"
 	propertyCalls  = "org.freedesktop.DBus.Properties."
 	noSuchUnit     = "org.freedesktop.systemd1.NoSuchUnit"
-	unitExists     = "org.freedesktop.systemd1.UnitExists"
 	unitNotLoaded  = "org.freedesktop.systemd1.UnitNotLoaded"
+	processGone    = "org.freedesktop.systemd1.NoSuchProcess"
 	jobModeFail    = "fail" // never cancels a shutdown that has begun
 	jobModeReplace = "replace"
 )
@@ -63,16 +58,16 @@ func busAddress() string {
 	return "unix:path=/run/dbus/system_bus_socket"
 }
 
-// unitName is the unit of the run id.
-func unitName(id string) string { return UnitPrefix + id + ".service" }
+// unitName is the unit that the word names.
+func unitName(word string) string { return UnitPrefix + word + ".service" }
 
-// idOfUnit returns the ID that is in the name of a unit, or "".
-func idOfUnit(name string) string {
-	id, ok := strings.CutSuffix(strings.TrimPrefix(name, UnitPrefix), ".service")
-	if !ok || !strings.HasPrefix(name, UnitPrefix) || !validID.MatchString(id) {
+// wordOfUnit returns the word that names a unit, or "".
+func wordOfUnit(name string) string {
+	word, ok := strings.CutSuffix(strings.TrimPrefix(name, UnitPrefix), ".service")
+	if !ok || !strings.HasPrefix(name, UnitPrefix) || !validID.MatchString(word) {
 		return ""
 	}
-	return id
+	return word
 }
 
 type property struct {
@@ -91,23 +86,24 @@ type execCommand struct {
 	Ignore bool
 }
 
-// startPriority is the nice value of the exec stage, the agent's own: on one
-// core udev's and systemd's work for the stick would come first.
+// startPriority is the nice value of the supervising process, the agent's own:
+// on one core udev's and systemd's work for the stick would come first.
 const startPriority = -10
 
-// unitProperties describes the script's unit. None of it refers to
-// usbagent.service but After=, which is an order and no bond: at a shutdown
-// the script is stopped first, so that the agent still sees its end.
-func unitProperties(program, dir string, r record) []property {
+// unitProperties describes the unit of the next script, whose process reports at
+// the path socket. None of it refers to usbagent.service but
+// After=, which is an order and no bond: at a shutdown the script is stopped
+// first, so that the agent still sees its end.
+func unitProperties(program, socket string) []property {
 	p := func(name string, value any) property { return property{name, dbus.MakeVariant(value)} }
-	properties := []property{
-		p("Description", unitDescription+r.ID),
+	return []property{
+		p("Description", unitDescription),
 		p("Type", "exec"),
-		// Up to the shell, which has the usual priority: see startPriority.
+		// The supervising process alone: the script has the usual priority.
 		p("Nice", int32(startPriority)),
-		p("ExecStart", []execCommand{{program, []string{"usbagent", SupervisorCommand, "exec", dir}, false}}),
-		// The exit status stays readable for an agent that comes later.
-		p("RemainAfterExit", true),
+		p("ExecStart", []execCommand{{program, []string{"usbagent", SupervisorCommand, "unit", socket}, false}}),
+		// How the script ended is in the run directory.
+		p("CollectMode", "inactive-or-failed"),
 		// Background children outlive the script.
 		p("KillMode", "process"),
 		// A child that the kernel's OOM killer ends does not end the script.
@@ -119,12 +115,6 @@ func unitProperties(program, dir string, r record) []property {
 		p("LogRateLimitIntervalUSec", uint64(0)),
 		p("After", []string{"usbagent.service"}),
 	}
-	if r.Timeout > 0 {
-		properties = append(properties,
-			p("RuntimeMaxUSec", uint64(r.Timeout/time.Microsecond)),
-			p("TimeoutStopUSec", uint64(killDelay/time.Microsecond)))
-	}
-	return properties
 }
 
 // program returns a path by which systemd can execute this very program.
@@ -141,44 +131,24 @@ func program() string {
 	return filepath.Join("/proc", strconv.Itoa(os.Getpid()), "exe")
 }
 
-// startPatience is how long the answer to StartTransientUnit is waited for,
-// also when the agent has been told to stop: it decides whether the script runs.
-const startPatience = 4 * time.Second
-
-// start starts the unit and returns when the exec stage runs or could not be
-// started. From the moment that systemd has accepted the unit the script may
-// run, and may have stopped the agent: then the end of ctx is no error.
-func (s *systemd) start(ctx context.Context, dir string, r record) (life, error) {
-	u := &unit{systemd: s, name: unitName(r.ID), dir: dir}
-	l, err := s.connect(ctx, u.name)
+// start asks for the unit name and returns when systemd has accepted it.
+func (s *systemd) start(ctx context.Context, name, socket string) error {
+	l, err := s.connect(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), startPatience)
-	defer cancel()
+	defer l.close()
 	var job dbus.ObjectPath
-	err = l.manager(patient, "StartTransientUnit", u.name, jobModeFail, unitProperties(program(), dir, r), []auxiliary{}).Store(&job)
-	if err != nil {
-		l.close()
-		if isError(err, unitExists) {
-			err = ErrBusy
-		}
-		return nil, fmt.Errorf("start %s: %w", u.name, err)
+	if err := l.manager(ctx, "StartTransientUnit", name, jobModeFail, unitProperties(program(), socket), []auxiliary{}).Store(&job); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
 	}
-	u.link = l // what it has heard meanwhile is not told again
-	result, err := l.jobResult(ctx, job)
-	// "failed" is also the result for a script that fails at once.
-	if err == nil && result != "done" && !wasExecuted(dir) && readEnding(dir).NotStarted == "" {
-		u.release()
-		return nil, fmt.Errorf("start %s: its job ended as %q", u.name, result)
-	}
-	return u, nil
+	return nil
 }
 
-// find returns the IDs of the scripts whose units are there, and whether they
-// are more than the shell of a unit that was released and has children left.
-func (s *systemd) find(ctx context.Context) (map[string]bool, error) {
-	l, err := s.connect(ctx, "")
+// find returns the names of the units of scripts in which something runs, or
+// waits to. One that is loaded only because of children that a script left is not.
+func (s *systemd) find(ctx context.Context) ([]string, error) {
+	l, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -193,131 +163,87 @@ func (s *systemd) find(ctx context.Context) (map[string]bool, error) {
 	if err := l.manager(ctx, "ListUnitsByPatterns", []string{}, []string{UnitPrefix + "*.service"}).Store(&units); err != nil {
 		return nil, fmt.Errorf("look for units of scripts: %w", err)
 	}
-	found := map[string]bool{}
+	var found []string
 	for _, u := range units {
-		if id := idOfUnit(u.Name); id != "" {
-			found[id] = u.Active != "inactive" || u.Job != 0
+		if wordOfUnit(u.Name) != "" && (u.Active != "inactive" && u.Active != "failed" || u.Job != 0) {
+			found = append(found, u.Name)
 		}
 	}
+	slices.Sort(found)
 	return found, nil
 }
 
-// unit is a script that runs as a transient unit.
-type unit struct {
-	systemd *systemd
-	name    string
-	dir     string
-	link    *link // nil until it is needed, and after it broke
-	last    state // what was known when a link broke
+// stop ends what waits in a unit and forgets it; it does not wait for that.
+func (s *systemd) stop(name string) error {
+	return s.tell(name, func(ctx context.Context, l *link) error {
+		var job dbus.ObjectPath
+		err := l.manager(ctx, "StopUnit", name, jobModeReplace).Store(&job)
+		return errors.Join(err, l.manager(ctx, "ResetFailedUnit", name).Err)
+	})
 }
 
-func (u *unit) wait(ctx context.Context, _ func(string)) (ending, error) {
-	for {
-		end, err := u.follow(ctx)
-		if err == nil {
-			return end, nil
-		}
-		if ctx.Err() != nil {
-			return u.lastLook(ctx)
-		}
-		// systemd is not to be reached: it executes itself anew, or shuts down.
-		u.close()
-		select {
-		case <-ctx.Done():
-			return ending{}, ctx.Err()
-		case <-time.After(reconnectDelay):
-		}
-	}
+// kill sends a signal to the processes of a unit: "main" or "all" of them.
+func (s *systemd) kill(name, whom string, signal unix.Signal) error {
+	return s.tell(name, func(ctx context.Context, l *link) error {
+		return l.manager(ctx, "KillUnit", name, whom, int32(signal)).Err
+	})
 }
 
-// lastLook is for an agent that is told to stop at the moment when the script
-// has ended, as it is at a shutdown: the end must not be lost. It does not
-// wait for one that is to come.
-func (u *unit) lastLook(ctx context.Context) (ending, error) {
-	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookPatience)
+// tell does something with a unit that may be gone already.
+func (s *systemd) tell(name string, what func(context.Context, *link) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
 	defer cancel()
-	if u.link == nil {
-		return ending{}, ctx.Err()
-	}
-	there, err := u.link.read(patient)
-	if err != nil || there && !u.link.state.ended() {
-		return ending{}, ctx.Err()
-	}
-	if !there {
-		u.link.settle(patient)
-	}
-	return u.end(patient), nil
-}
-
-// follow waits for the end on one connection.
-func (u *unit) follow(ctx context.Context) (ending, error) {
-	if u.link == nil {
-		l, err := u.systemd.connect(ctx, u.name)
-		if err != nil {
-			return ending{}, err
-		}
-		u.link = l
-		maps.Copy(l.state, u.last)
-	}
-	l := u.link
-	there, err := l.read(ctx)
-	for err == nil && there && !l.state.ended() {
-		var removed bool
-		if removed, err = l.next(ctx); removed {
-			there, err = l.read(ctx)
-		}
-	}
-	if err != nil {
-		return ending{}, err
-	}
-	if !there {
-		l.settle(ctx)
-	}
-	return u.end(ctx), nil
-}
-
-// end says how the script ended, by the last that was heard of its unit, and
-// ends the children of one that ran too long.
-func (u *unit) end(ctx context.Context) ending {
-	if end := neverExecuted(u.dir); end.NotStarted != "" {
-		return end
-	}
-	exit := u.link.state.exit()
-	if exit.TimedOut {
-		// KillMode=process spared them. Fails when there are none.
-		u.link.manager(ctx, "KillUnit", u.name, "all", int32(9))
-	}
-	return ending{Exit: exit}
-}
-
-func (u *unit) close() {
-	if u.link != nil {
-		u.last = u.link.state
-		u.link.close()
-	}
-	u.link = nil
-}
-
-func (u *unit) release() error {
-	u.close()
-	ctx, cancel := context.WithTimeout(context.Background(), releasePatience)
-	defer cancel()
-	l, err := u.systemd.connect(ctx, u.name)
+	l, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	var job dbus.ObjectPath
-	err = l.manager(ctx, "StopUnit", u.name, jobModeReplace).Store(&job)
-	if err == nil {
-		_, err = l.jobResult(ctx, job)
+	if err := what(ctx, l); err != nil && !isError(err, noSuchUnit, unitNotLoaded, processGone) {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	err = errors.Join(err, l.manager(ctx, "ResetFailedUnit", u.name).Err)
-	if isError(err, noSuchUnit, unitNotLoaded) {
-		return nil
-	}
-	return err
+	return nil
 }
+
+// orphan is a unit that this agent cannot talk with: its private directory was
+// lost, or an agent of another version started it.
+type orphan struct {
+	systemd *systemd
+	name    string
+	dir     string
+}
+
+// wait asks systemd until it says that the unit's main process has ended.
+func (o *orphan) wait(ctx context.Context, _ func(string)) (ending, error) {
+	var last state
+	for {
+		there, err := o.look(ctx)
+		if there != nil {
+			last = there
+		}
+		if err == nil && (there == nil || there.ended()) {
+			if end := readEnding(o.dir); !end.Unknown || last == nil {
+				return end, nil
+			}
+			return ending{Exit: last.exit()}, nil
+		}
+		select { // also where systemd is not to be reached: it executes itself anew, or shuts down
+		case <-ctx.Done():
+			return ending{}, ctx.Err()
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+func (o *orphan) look(ctx context.Context) (state, error) {
+	l, err := o.systemd.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	return l.read(ctx, o.name)
+}
+
+func (o *orphan) release() error { return o.systemd.stop(o.name) }
 
 func isError(err error, names ...string) bool {
 	var e dbus.Error

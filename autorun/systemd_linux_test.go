@@ -29,6 +29,8 @@ type box struct {
 	t  *testing.T
 	n  int    // scripts so far
 	id string // of the newest
+	// env is the environment of the agents that are started.
+	env map[string]string
 }
 
 func boot(t *testing.T) *box {
@@ -42,7 +44,7 @@ func boot(t *testing.T) *box {
 		"EnvironmentFile=-/shared/env\nNotifyAccess=all\nWatchdogSec=0\n"
 	unit := regexp.MustCompile(`(?m)^(ExecStart|NotifyAccess|WatchdogSec)=.*\n`).ReplaceAllString(string(text), "")
 	unit = strings.Replace(unit, "[Service]\n", "[Service]\n"+start, 1)
-	b := &box{Machine: booted.Boot(t, map[string]string{"usbagent.service": unit}), t: t}
+	b := &box{Machine: booted.Boot(t, map[string]string{"usbagent.service": unit}), t: t, env: map[string]string{}}
 	b.insert()
 	return b
 }
@@ -63,6 +65,11 @@ func (b *box) start(script string) {
 	b.id = fmt.Sprintf("run-%d", b.n)
 	b.WriteFile(b.t, insideTarget+".id", b.id)
 	b.WriteFile(b.t, insideTarget+".verified", "echo BEGIN\n"+script)
+	var env strings.Builder
+	for name, value := range b.env {
+		fmt.Fprintf(&env, "%s=%s\n", name, value)
+	}
+	writeFile(b.t, filepath.Join(b.Shared, "env"), env.String())
 	b.systemctl("start", "usbagent")
 }
 
@@ -72,6 +79,12 @@ func (b *box) run(script string) (end, output string) {
 	b.t.Helper()
 	b.start(script)
 	return b.end(), b.journal()
+}
+
+// with sets a variable of the agents' environment until the test ends.
+func (b *box) with(t *testing.T, name, value string) {
+	b.env[name] = value
+	t.Cleanup(func() { delete(b.env, name) })
 }
 
 func (b *box) systemctl(args ...string) {
@@ -114,33 +127,64 @@ func (b *box) journal() string {
 	return strings.TrimSpace(text[strings.LastIndex(text, "BEGIN\n")+len("BEGIN\n"):])
 }
 
-// unit returns a property of the script's unit.
-func (b *box) unit(property string) string {
+// unit is the name of the newest script's unit, which the agent has told.
+func (b *box) unit(log []string) string {
 	b.t.Helper()
-	return strings.TrimSpace(b.Run(b.t, "systemctl", "show", "--value", "-p", property, unitName(b.id)))
+	for _, line := range slices.Backward(log) {
+		if name, ok := strings.CutPrefix(line, "agent: unit "); ok {
+			return name
+		}
+	}
+	b.t.Fatalf("no unit: %q", log)
+	return ""
 }
 
-// The story of one board with systemd; the container is booted once.
+// waiting are the units of scripts in which something runs or waits.
+func (b *box) waiting() string {
+	b.t.Helper()
+	return b.Run(b.t, "systemctl", "list-units", "--no-legend", "--plain", "--state=active,activating,deactivating", UnitPrefix+"*")
+}
+
+// The story of one board with systemd; the container is booted once. Each part
+// is told twice: the script's unit is made when it is needed, and was prepared.
 func TestUnit(t *testing.T) {
 	b := boot(t)
+	for _, prepared := range []bool{false, true} {
+		for _, part := range []struct {
+			name string
+			test func(*testing.T)
+		}{
+			{"root login", b.testRootLogin},
+			{"reads itself", b.testReadsItself},
+			{"exits", b.testExits},
+			{"last lines", b.testLastLines},
+			{"timeout", b.testTimeout},
+			{"restarts agent", b.testRestartsAgent},
+			{"stops agent", b.testStopsAgent},
+			{"agent killed", b.testAgentKilled},
+			{"children", b.testChildren},
+			{"daemon-reexec", b.testReexec},
+			{"unit stopped", b.testUnitStopped},
+			{"one address", b.testOneAddress},
+			{"pulled", b.testPulled},
+			{"pulled at once", b.testGone},
+			{"lost directory", b.testLostDirectory},
+		} {
+			t.Run(fmt.Sprintf("%s, prepared %v", part.name, prepared), func(t *testing.T) {
+				if b.t = t; prepared {
+					b.with(t, "TEST_PREPARE", "1")
+				}
+				part.test(t)
+			})
+		}
+	}
 	for _, part := range []struct {
 		name string
 		test func(*testing.T)
 	}{
-		{"root login", b.testRootLogin},
-		{"reads itself", b.testReadsItself},
-		{"exits", b.testExits},
-		{"last lines", b.testLastLines},
-		{"timeout", b.testTimeout},
-		{"restarts agent", b.testRestartsAgent},
-		{"stops agent", b.testStopsAgent},
-		{"agent killed", b.testAgentKilled},
-		{"children", b.testChildren},
-		{"daemon-reexec", b.testReexec},
-		{"unit stopped", b.testUnitStopped},
-		{"system bus", b.testSystemBus},
-		{"pulled", b.testPulled},
-		{"pulled at once", b.testGone},
+		{"standby", b.testStandby},
+		{"standby killed", b.testStandbyKilled},
+		{"agent of another version", b.testForeign},
 		{"reboot", b.testReboot}, // the last: it ends the container
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -177,9 +221,10 @@ fd 0 -> /dev/null
 fd 1 -> socket
 fd 10 -> ` + insideTarget + `/autorun.sh
 fd 2 -> socket
-0::/system.slice/` + unitName(b.id) + `
+0::/system.slice/UNIT
 free
 to stderr`
+	got = regexp.MustCompile(UnitPrefix+`[0-9a-z]+\.service`).ReplaceAllString(got, "UNIT")
 	got = regexp.MustCompile(`(?m)^SigIgn.*\n`).ReplaceAllString(strings.ReplaceAll(got, "autorun.sh \n", "autorun.sh\n"), "")
 	if got != want || end != "ended with status 0 -" {
 		t.Errorf("%s, journal:\n%s\nwant:\n%s", end, got, want)
@@ -212,18 +257,14 @@ func (b *box) testExits(t *testing.T) {
 		if end, _ := b.run(script); end != want {
 			t.Errorf("%q: %s, want %s", script, end, want)
 		}
-		if state := b.unit("ActiveState"); state != "inactive" {
-			t.Errorf("%q: unit is %s after Release", script, state)
-		}
+		waitUntil(t, "end of the unit", func() bool { return b.waiting() == "" })
 	}
 }
 
 // testLastLines: the agent, confined as shipped, gets the script's own last
 // lines out of the journal.
 func (b *box) testLastLines(t *testing.T) {
-	env := filepath.Join(b.Shared, "env")
-	writeFile(t, env, "TEST_LAST=1\n")
-	defer os.Remove(env)
+	b.with(t, "TEST_LAST", "1")
 	b.start(`echo one; echo two; printf 'thr\033ee'; exit 3`)
 	b.waitFor(`agent: last two|thr\x1bee -`)
 	if end := b.end(); end != "ended with status 3 -" {
@@ -232,15 +273,13 @@ func (b *box) testLastLines(t *testing.T) {
 }
 
 func (b *box) testTimeout(t *testing.T) {
-	env := filepath.Join(b.Shared, "env")
-	writeFile(t, env, "TEST_TIMEOUT=5s\n")
-	defer os.Remove(env)
-	end, got := b.run(`(trap '' TERM; sleep 301) & trap 'echo trapped; exit 3' TERM; sleep 302 & wait`)
+	b.with(t, "TEST_TIMEOUT", "5s")
+	end, got := b.run(`(trap '' TERM; sleep 301) & setsid sleep 303 & trap 'echo trapped; exit 3' TERM; sleep 302 & wait`)
 	if end != "ended because it ran longer than allowed -" || got != "trapped" {
 		t.Errorf("%s, journal: %s", end, got)
 	}
 	waitUntil(t, "end of the children", func() bool {
-		out, _ := b.Command("pgrep", "-f", "^sleep 30[12]").Output()
+		out, _ := b.Command("pgrep", "-f", "^sleep 30[123]").Output()
 		return len(out) == 0
 	})
 }
@@ -256,9 +295,10 @@ func (b *box) testRestartsAgent(t *testing.T) {
 func (b *box) testStopsAgent(t *testing.T) {
 	b.start("systemctl stop usbagent && echo stopped; exit 5")
 	b.waitFor("agent: told to stop")
-	waitUntil(t, "end of the script", func() bool { return b.unit("ExecMainCode") == "1" })
-	if got := b.unit("ExecMainStatus"); got != "5" {
-		t.Errorf("status kept for the next agent: %s", got)
+	kept := b.Path(filepath.Join(insideRunDir, scriptDir, b.id, exitFile))
+	waitUntil(t, "end of the script", func() bool { _, err := os.Stat(kept); return err == nil })
+	if text, err := os.ReadFile(kept); !strings.Contains(string(text), `"status":5`) {
+		t.Errorf("kept for the next agent: %s, %v", text, err)
 	}
 	b.systemctl("start", "usbagent")
 	if end := b.end(); end != "ended with status 5 -" || b.journal() != "stopped" {
@@ -297,9 +337,8 @@ func (b *box) testUnitStopped(t *testing.T) {
 
 // The stick is pulled while the script runs, from within the confined unit.
 func (b *box) testPulled(t *testing.T) {
-	env := filepath.Join(b.Shared, "env")
-	writeFile(t, env, "TEST_PULL=1\n")
-	defer os.Remove(env)
+	b.with(t, "TEST_PULL", "1")
+	defer os.Remove(filepath.Join(b.Shared, "running"))
 	end, got := b.run(`[ "$again" ] && echo again && exit; again=1; : >/shared/running; while [ -d ` + insideTarget + ` ]; do sleep 0.02; done; . ./autorun.sh`)
 	if end != "ended with status 0 -" || got != "again" {
 		t.Errorf("%s, journal: %s", end, got)
@@ -307,13 +346,77 @@ func (b *box) testPulled(t *testing.T) {
 	b.insert()
 }
 
-// Where systemd's own socket is not to be had.
-func (b *box) testSystemBus(t *testing.T) {
-	env := filepath.Join(b.Shared, "env")
-	writeFile(t, env, "TEST_BUS=unix:path=/run/dbus/system_bus_socket\n")
-	defer os.Remove(env)
-	if end, got := b.run("echo by bus; exit 9"); end != "ended with status 9 -" || got != "by bus" {
+// Where systemd can be reached in one way only.
+func (b *box) testOneAddress(t *testing.T) {
+	for _, address := range []string{busAddress(), privateAddress} {
+		b.with(t, "TEST_BUS", address)
+		if end, got := b.run("echo reached; exit 9"); end != "ended with status 9 -" || got != "reached" {
+			t.Errorf("%s: %s, journal: %s", address, end, got)
+		}
+	}
+}
+
+// The directory of a running script is removed: the next agent waits for the
+// end of its unit, whose status systemd has shown.
+func (b *box) testLostDirectory(t *testing.T) {
+	b.start("rm -r " + insideRunDir + "/" + scriptDir + "; touch /shared/running; systemctl restart usbagent; while [ -e /shared/running ]; do sleep 0.05; done; exit 7")
+	waitUntil(t, "adoption", func() bool { return strings.Contains(strings.Join(b.log(), "\n"), "agent: adopted ") })
+	os.Remove(filepath.Join(b.Shared, "running"))
+	if end := b.end(); end != "ended, status unknown -" && end != "ended with status 7 -" {
+		t.Error(end)
+	}
+	b.Run(t, "umount", insideTarget+"/"+ScriptName) // what it was is lost, too
+	b.Run(t, "umount", insideTarget)
+	b.insert()
+}
+
+// What waits for a script uses no processor time, leaves with its agent, and is
+// replaced where somebody has ended it.
+func (b *box) testStandby(t *testing.T) {
+	b.with(t, "TEST_PREPARE", "1")
+	b.systemctl("restart", "usbagent")
+	b.waitFor("agent: prepared -")
+	fields := strings.Fields(b.waiting())
+	if len(fields) == 0 {
+		t.Fatal("nothing waits")
+	}
+	pid := strings.TrimSpace(b.Run(t, "systemctl", "show", "--value", "-p", "MainPID", fields[0]))
+	waitUntil(t, "standstill", func() bool {
+		stat, _ := os.ReadFile(b.Path("/proc/" + pid + "/stat"))
+		return strings.Contains(string(stat), ") T ")
+	})
+	b.systemctl("kill", "--kill-whom=all", "--signal=KILL", "usbagent")
+	waitUntil(t, "another that waits for the next agent", func() bool {
+		now := strings.Fields(b.waiting())
+		return len(now) > 0 && now[0] != fields[0] && !strings.Contains(strings.Join(now, " "), fields[0])
+	})
+	b.systemctl("stop", "usbagent")
+	waitUntil(t, "end of the unit", func() bool { return b.waiting() == "" })
+	os.Truncate(filepath.Join(b.Shared, "agent.log"), 0)
+}
+
+func (b *box) testStandbyKilled(t *testing.T) {
+	b.with(t, "TEST_PREPARE", "1")
+	b.with(t, "TEST_STOP_STANDBY", "1")
+	if end, got := b.run("echo in another; exit 3"); end != "ended with status 3 -" || got != "in another" {
 		t.Errorf("%s, journal: %s", end, got)
+	}
+}
+
+// A script that an agent of an earlier version started: its unit's main process
+// is the shell, and nobody listens.
+func (b *box) testForeign(t *testing.T) {
+	b.systemctl("stop", "usbagent")
+	dir := insideRunDir + "/" + scriptDir + "/old"
+	b.Run(t, "mkdir", "-p", dir)
+	b.WriteFile(t, dir+"/"+recordFile, `{"id":"old","kind":"unit","target":"`+insideTarget+`","name":"autorun.sh"}`)
+	b.WriteFile(t, dir+"/"+markFile, "")
+	b.Run(t, "systemd-run", "--unit="+unitName("old"), "-p", "RemainAfterExit=yes", "sh", "-c", "while [ ! -e /shared/go ]; do sleep 0.05; done; exit 4")
+	b.systemctl("start", "usbagent")
+	b.waitFor("agent: adopted old")
+	writeFile(t, filepath.Join(b.Shared, "go"), "")
+	if end := b.end(); end != "ended with status 4 -" {
+		t.Error(end)
 	}
 }
 

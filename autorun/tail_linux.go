@@ -30,8 +30,8 @@ const (
 // Release. A unit's lines come out of the journal, by journalctl: they may be
 // fewer than were printed where the journal has dropped some.
 func (x *Run) LastLines(ctx context.Context, n int) ([]string, error) {
-	if u, ok := x.life.(*unit); ok {
-		list, err := journalLines(ctx, u.name, n)
+	if x.record.Unit != "" {
+		list, err := journalLines(ctx, x.record.Unit, n)
 		if err != nil {
 			return nil, fmt.Errorf("last lines of script %s: %w", x.record.ID, err)
 		}
