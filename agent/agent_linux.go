@@ -40,6 +40,7 @@ type Agent struct {
 	done      chan struct{} // closed when the loop has ended
 	settled   chan struct{} // closed when it is known what became of the last installation
 	adopted   chan struct{} // closed when nothing of an earlier run is left to wait for
+	concluded chan struct{} // the work on a stick has ended
 	running   *stick        // whose script runs
 	busy      string        // what the effects are at, for those who wait
 	busyWith  *stick
@@ -62,17 +63,18 @@ func New(o Options) *Agent {
 	o.Board.configure(o.Config.Board)
 	rules.Model, rules.Serial = o.Board.model, o.Board.serialNumber(o.Config.Board.SerialCommand)
 	return &Agent{
-		Options: o,
-		rules:   rules,
-		store:   keyring.Open(o.Config.Keyring.Path),
-		list:    executedlist.Open(o.Config.Autorun.ExecutedList, o.Config.Autorun.AllowVolatileList),
-		wake:    make(chan struct{}, 1),
-		adopted: make(chan struct{}),
-		settled: make(chan struct{}),
-		opened:  make(chan string),
-		done:    make(chan struct{}),
-		scripts: newBudget(2 * max(o.Config.Autorun.MaxSize, minScriptBudget)),
-		status:  newStatusFile(o.Config.Status.Path),
+		Options:   o,
+		rules:     rules,
+		store:     keyring.Open(o.Config.Keyring.Path),
+		list:      executedlist.Open(o.Config.Autorun.ExecutedList, o.Config.Autorun.AllowVolatileList),
+		wake:      make(chan struct{}, 1),
+		adopted:   make(chan struct{}),
+		concluded: make(chan struct{}, 1),
+		settled:   make(chan struct{}),
+		opened:    make(chan string),
+		done:      make(chan struct{}),
+		scripts:   newBudget(2 * max(o.Config.Autorun.MaxSize, minScriptBudget)),
+		status:    newStatusFile(o.Config.Status.Path),
 	}
 }
 
@@ -99,10 +101,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	workers.Go(func() { a.work(ctx) })
 	workers.Go(func() { a.status.follow(ctx, a.Log) })
 	workers.Go(func() { a.settleImages(ctx) })
+	workers.Go(func() { a.prepareScripts(ctx) })
 	a.loop(ctx, hints)
 	close(a.done)
 	cancel()
 	a.stop(&workers)
+	a.Scripts.Close()
 	a.takeLeave()
 	return nil
 }

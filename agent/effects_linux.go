@@ -27,7 +27,35 @@ func (a *Agent) work(ctx context.Context) {
 		if a.conclude(ctx, s); a.restarting() {
 			<-ctx.Done()
 		}
+		select {
+		case a.concluded <- struct{}{}:
+		default:
+		}
 		debug.FreeOSMemory() // the next stick may be months away
+	}
+}
+
+// prepareScripts has the start of the next script prepared: once the boot has
+// finished, which has other things to do, and anew after each stick.
+func (a *Agent) prepareScripts(ctx context.Context) {
+	select {
+	case <-a.adopted:
+	case <-ctx.Done():
+	}
+	if a.rules.ScriptOff || ctx.Err() != nil {
+		return
+	}
+	boot, cancel := context.WithTimeout(ctx, BootWait)
+	_ = a.Machine.BootFinished(boot) // one that does not end is told where it matters
+	cancel()
+	for ctx.Err() == nil {
+		if err := a.Scripts.Prepare(ctx); err != nil && ctx.Err() == nil {
+			a.Log.Warn("a unit for the next script could not be prepared", zap.Error(err))
+		}
+		select {
+		case <-a.concluded:
+		case <-ctx.Done():
+		}
 	}
 }
 

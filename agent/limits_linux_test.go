@@ -47,6 +47,8 @@ func (stuck) Start(ctx context.Context, _ autorun.Request) (*autorun.Run, error)
 	<-ctx.Done()
 	return nil, context.Cause(ctx)
 }
+func (stuck) Prepare(context.Context) error               { return nil }
+func (stuck) Close()                                      {}
 func (stuck) Adopt(context.Context) (*autorun.Run, error) { return nil, nil }
 
 // idle is an agent that has touched nothing, and a stick.

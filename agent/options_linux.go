@@ -58,6 +58,8 @@ type Light interface{ Show(led.Pattern) }
 type Scripts interface {
 	Start(context.Context, autorun.Request) (*autorun.Run, error)
 	Adopt(context.Context) (*autorun.Run, error)
+	Prepare(context.Context) error
+	Close()
 }
 
 // Machine is the system as a whole; installer.Machine is one.
