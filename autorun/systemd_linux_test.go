@@ -374,7 +374,10 @@ func (b *box) testLostDirectory(t *testing.T) {
 // replaced where somebody has ended it.
 func (b *box) testStandby(t *testing.T) {
 	b.with(t, "TEST_PREPARE", "1")
-	b.systemctl("restart", "usbagent")
+	b.run("") // with the environment that stays
+	b.systemctl("stop", "usbagent")
+	os.Truncate(filepath.Join(b.Shared, "agent.log"), 0)
+	b.systemctl("start", "usbagent")
 	b.waitFor("agent: prepared -")
 	fields := strings.Fields(b.waiting())
 	if len(fields) == 0 {
