@@ -14,10 +14,12 @@
 //	…record the end durably…
 //	err = run.Release()
 //
-// Two runners do the work. Where systemd is the init system the script is a
-// transient unit of its own (see [UnitPrefix]), and its output goes to the journal.
-// Everywhere else a small supervising process in a session of its own holds
-// it, writes its output to syslog and hands it to whichever agent listens.
+// A small supervising process holds the script, records its end, and tells
+// whichever agent listens. Where systemd is the init system that process and the
+// script are a transient unit of their own (see [UnitPrefix]), the output goes to
+// the journal, and [Runner.Prepare] makes the unit before it is needed: a
+// daemon calls it whenever it has nothing better to do. Everywhere else it is a
+// session, and the supervising process writes the output to syslog and hands it on.
 //
 // # Threat model
 //
@@ -60,8 +62,8 @@ const ScriptName = "autorun.sh"
 const SyslogIdentifier = "usb-autorun"
 
 // UnitPrefix begins the name of the transient systemd units that scripts run
-// in; the ID of the run and ".service" follow. Each has a name of its own, since
-// a unit stays as long as a background child that its script left.
+// in; a word and ".service" follow. Each has a name of its own, since a unit
+// stays as long as a background child that its script left.
 const UnitPrefix = "usbagent-script-"
 
 // SupervisorCommand is the hidden subcommand of usbagent whose arguments go to
