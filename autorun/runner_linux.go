@@ -361,7 +361,7 @@ func (x *Run) clean() error {
 // lost is a run whose unit or supervisor is gone.
 type lost struct{ dir string }
 
-func (l lost) wait(context.Context, func(string)) (ending, error) { return neverExecuted(l.dir), nil }
+func (l lost) wait(context.Context, func(string)) (ending, error) { return readEnding(l.dir), nil }
 func (l lost) release() error                                     { return nil }
 
 // readEnding reads exit.json; unknown when there is none.

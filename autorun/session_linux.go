@@ -114,7 +114,7 @@ func (s *session) wait(ctx context.Context, output func(string)) (ending, error)
 	for {
 		if s.conn == nil {
 			if s.connect() != nil {
-				return neverExecuted(s.dir), nil
+				return readEnding(s.dir), nil
 			}
 		}
 		end, err := s.follow(ctx, output)
