@@ -71,7 +71,7 @@ func BenchmarkRepeatedEvent(b *testing.B) {
 	msg := datagrams(b, "usb")[30]
 	p := pending{ready: make(chan struct{}, 1)}
 	name, _ := headName(msg)
-	p.add(name)
+	p.add(name, 0)
 	for b.Loop() {
 		name, _ := headName(msg)
 		p.repeat(name)

@@ -46,7 +46,7 @@ func (d *Disk) identifyUSB(at, usb dir, allow []string) error {
 	if kind, err := device.raw("type"); err == nil && (kind == scsiWORM || kind == scsiROM) {
 		return errOther
 	}
-	d.Bus = BusUSB
+	d.Bus, d.USBPath = BusUSB, devPath(usb)
 	d.Vendor, d.Model = device.text("vendor"), device.text("model")
 	if d.Model == "" {
 		d.Model = device.text("name") // a card behind a USB reader that speaks SD

@@ -33,7 +33,10 @@ func Declared(root string, d Disk) ([]string, error) {
 	if d.Bus != BusUSB {
 		return nil, nil
 	}
-	usb, ok := usbDevice(sysDir(root).join(d.DevPath))
+	usb, ok := sysDir(root)+dir(d.USBPath), true
+	if d.USBPath == "" {
+		usb, ok = usbDevice(sysDir(root) + dir(d.DevPath))
+	}
 	if !ok {
 		return nil, nil
 	}

@@ -65,8 +65,8 @@ func BenchmarkGrowEvents(b *testing.B) {
 					if name, ok := headName(msg); ok && p.repeat(name) {
 						continue
 					}
-					if name, ok := blockEvent(msg); ok {
-						p.add(name)
+					if name, seq, ok := blockEvent(msg); ok {
+						p.add(name, seq)
 					}
 				}
 				if hint, _, _ := p.take(); len(hint.Disks) > MaxPending {

@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"path"
+	"strings"
 	"sync"
 
 	udev "github.com/pilebones/go-udev/netlink"
@@ -24,6 +27,9 @@ const peekSize = 4096
 var (
 	subsystemBlock = []byte("\x00SUBSYSTEM=block\x00")
 	typePartition  = []byte("\x00DEVTYPE=partition\x00")
+	typeDisk       = []byte("\x00DEVTYPE=disk\x00")
+	synthesized    = []byte("\x00SYNTH_UUID=")
+	announcing     = []byte("add@")
 )
 
 // Options for Listen.
@@ -31,13 +37,19 @@ type Options struct {
 	// Buffer is the size in bytes of the socket's receive queue; 0 means
 	// 2 MiB. Beyond net.core.rmem_max it needs CAP_NET_ADMIN.
 	Buffer int
+
+	// Announced, where it is set, is called for each disk that the kernel
+	// announces, with the kernel's name for its directory below /sys, as soon
+	// as the event was read and before Next returns it. All events wait for it.
+	Announced func(devpath string)
 }
 
 // Source is an open uevent socket with the goroutine that empties it. Its
 // methods may be called from any goroutine.
 type Source struct {
 	conn udev.UEventConn
-	wake int           // eventfd that ends the goroutine
+	wake int // eventfd that ends the goroutine
+	tell func(devpath string)
 	done chan struct{} // closed when the goroutine has ended
 	stop sync.Once
 
@@ -58,7 +70,7 @@ func Listen(o Options) (*Source, error) {
 
 // open is Listen without the collecting.
 func open(o Options) (*Source, error) {
-	s := &Source{done: make(chan struct{}), pending: pending{ready: make(chan struct{}, 1)}}
+	s := &Source{tell: o.Announced, done: make(chan struct{}), pending: pending{ready: make(chan struct{}, 1)}}
 	s.conn.ReceiveBufferSize = o.Buffer
 	if err := s.conn.Connect(udev.KernelEvent); err != nil {
 		return nil, fmt.Errorf("listen for uevents: %w", err)
@@ -179,12 +191,24 @@ func (s *Source) receive(head []byte) error {
 	if err != nil {
 		return err
 	}
-	if name, ok := blockEvent(msg); ok {
-		s.pending.add(name)
+	if s.tell != nil && bytes.HasPrefix(msg, announcing) && bytes.Contains(msg, typeDisk) && !bytes.Contains(msg, synthesized) {
+		s.early(msg)
+	}
+	if name, seq, ok := blockEvent(msg); ok {
+		s.pending.add(name, seq)
 	} else {
 		s.pending.count(func(c *Counters) { c.Malformed++ })
 	}
 	return nil
+}
+
+// early calls Options.Announced with the path that the event msg begins with.
+func (s *Source) early(msg []byte) {
+	header, _, _ := bytes.Cut(msg, []byte{0})
+	devpath := string(header[len(announcing):])
+	if strings.HasPrefix(devpath, "/devices/") && path.Clean(devpath) == devpath && validName(path.Base(devpath)) {
+		s.tell(devpath)
+	}
 }
 
 // drop takes the next message off the queue without looking at it.
@@ -206,11 +230,30 @@ func headName(head []byte) (string, bool) {
 }
 
 // blockEvent returns the name of the disk that a uevent's datagram is about,
-// and false when it is not a well-formed event of a block device.
-func blockEvent(msg []byte) (string, bool) {
+// and false when it is not a well-formed event of a block device. announced is
+// the DISKSEQ that the kernel announces the disk with, else 0.
+func blockEvent(msg []byte) (disk string, announced uint64, ok bool) {
 	e, err := udev.ParseUEvent(msg)
 	if err != nil || e.Env["SUBSYSTEM"] != "block" {
-		return "", false
+		return "", 0, false
 	}
-	return diskOf(e.KObj, e.Env["DEVTYPE"])
+	disk, ok = diskOf(e.KObj, e.Env["DEVTYPE"])
+	if bytes.HasPrefix(msg, announcing) {
+		announced = announcement(e.Env)
+	}
+	return disk, announced, ok
+}
+
+// announcement returns the DISKSEQ of a disk's own add. One that was asked for
+// through sysfs has a SYNTH_UUID (Documentation/ABI/testing/sysfs-uevent) since
+// Linux 4.13, and every disk a DISKSEQ since 5.15.
+func announcement(env map[string]string) uint64 {
+	if _, asked := env["SYNTH_UUID"]; asked || env["DEVTYPE"] != "disk" {
+		return 0
+	}
+	seq, err := parseNumber(env["DISKSEQ"], math.MaxUint64)
+	if err != nil {
+		return 0
+	}
+	return seq
 }

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +157,52 @@ func TestPlugAndPull(t *testing.T) {
 		awaitHint(t, s, names(name))
 		_, ok := refresh(t, "", name, BusLoop)
 		gone = !ok
+	}
+}
+
+// TestAnnouncedByTheKernel: a device that the real kernel makes, and an add
+// that is only asked for, as udevadm trigger does.
+func TestAnnouncedByTheKernel(t *testing.T) {
+	need.Root(t)
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
+	var mu sync.Mutex
+	told := make(map[string]int)
+	s := listen(t, Options{Announced: func(devpath string) { mu.Lock(); defer mu.Unlock(); told[devpath]++ }})
+	number := 1 << 16
+	for err = unix.EEXIST; errors.Is(err, unix.EEXIST); number++ {
+		err = unix.IoctlSetInt(int(control.Fd()), unix.LOOP_CTL_ADD, number+1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.IoctlSetInt(int(control.Fd()), unix.LOOP_CTL_REMOVE, number); err != nil {
+			t.Error(err)
+		}
+	}()
+	name := fmt.Sprint("loop", number)
+	text, err := os.ReadFile("/sys/block/" + name + "/diskseq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := awaitHint(t, s, names(name))
+	if seq := strconv.FormatUint(h.Announced[name], 10); seq != strings.TrimSpace(string(text)) {
+		t.Errorf("announced with DISKSEQ %s, which is %s", seq, text)
+	}
+	for _, action := range []string{"add", "add fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed", "change"} {
+		synthesize(t, ueventOf(name), action, 1)
+		if h := awaitHint(t, s, names(name)); h.Announced[name] != 0 {
+			t.Errorf("%s: %+v", action, h)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if told["/devices/virtual/block/"+name] != 1 {
+		t.Errorf("told at once: %v", told)
 	}
 }
 

@@ -77,6 +77,7 @@ type Disk struct {
 	Polled       bool        // the kernel or somebody else polls for media, or nobody has to
 	Interfaces   []string    // classes of all interfaces of the USB device, two hexadecimal digits ("08" is mass storage), sorted; nil for other buses
 	LoopFile     string      // the backing file of a loop device, as the kernel shows it
+	USBPath      string      // DevPath of the USB device; empty for other buses
 }
 
 // Partition is one partition of a Disk.
@@ -116,6 +117,14 @@ type Hint struct {
 	Lost  bool      // events were lost, or too many names waited: scan everything
 	Disks []string  // names of the disks that events named, in the order they came
 	First time.Time // when the first of these events was read
+
+	// Announced holds, by name, the DISKSEQ of those of the Disks that the
+	// kernel announced itself. It does so when all partitions of the medium
+	// that was in at the time are there (block/genhd.c: device_add_disk); as
+	// long as sysfs shows that DISKSEQ, nobody has to open the disk for them.
+	// Nothing is known of the others: a medium that was put into a reader, an
+	// add that somebody asked the kernel to repeat.
+	Announced map[string]uint64
 }
 
 // Counters says what came in since Listen.

@@ -32,25 +32,39 @@ func (p *pending) repeat(name string) bool {
 	return known
 }
 
-// add notes an event of the disk name.
-func (p *pending) add(name string) {
+// add notes an event of the disk name. seq is the DISKSEQ that the kernel
+// announced it with, 0 for any other event.
+func (p *pending) add(name string, seq uint64) {
 	p.note(func() {
 		p.counters.Block++
 		switch {
 		case p.hint.Lost || slices.Contains(p.hint.Disks, name):
 		case len(p.hint.Disks) < MaxPending:
 			p.hint.Disks = append(p.hint.Disks, name)
+			if seq != 0 {
+				p.hint.announce(name, seq)
+			}
 		default:
-			p.hint.Lost, p.hint.Disks = true, nil
+			p.hint.lose()
 		}
 	})
 }
+
+func (h *Hint) announce(name string, seq uint64) {
+	if h.Announced == nil {
+		h.Announced = make(map[string]uint64)
+	}
+	h.Announced[name] = seq
+}
+
+// lose has the hint say nothing but that all is to be looked at.
+func (h *Hint) lose() { h.Lost, h.Disks, h.Announced = true, nil, nil }
 
 // lose notes that the kernel dropped events.
 func (p *pending) lose() {
 	p.note(func() {
 		p.counters.Overruns++
-		p.hint.Lost, p.hint.Disks = true, nil
+		p.hint.lose()
 	})
 }
 

@@ -5,6 +5,7 @@ package netlink
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 )
@@ -21,8 +22,8 @@ func take(t *testing.T, p *pending) Hint {
 func TestPendingKeepsEachNameOnce(t *testing.T) {
 	p := pending{ready: make(chan struct{}, 1)}
 	for range 3 {
-		p.add("sdb")
-		p.add("sda")
+		p.add("sdb", 0)
+		p.add("sda", 0)
 	}
 	h := take(t, &p)
 	if h.Lost || !slices.Equal(h.Disks, []string{"sdb", "sda"}) || h.First.IsZero() {
@@ -40,19 +41,19 @@ func TestPendingKeepsEachNameOnce(t *testing.T) {
 func TestPendingIsBounded(t *testing.T) {
 	p := pending{ready: make(chan struct{}, 1)}
 	for n := range MaxPending {
-		p.add(fmt.Sprint("sd", n))
+		p.add(fmt.Sprint("sd", n), 0)
 	}
 	if p.hint.Lost || len(p.hint.Disks) != MaxPending {
 		t.Errorf("%v, %d names", p.hint.Lost, len(p.hint.Disks))
 	}
 	for n := range 100_000 {
-		p.add(fmt.Sprint("more", n))
+		p.add(fmt.Sprint("more", n), 0)
 	}
 	h := take(t, &p)
 	if !h.Lost || h.Disks != nil {
 		t.Errorf("%v, %d names", h.Lost, len(h.Disks))
 	}
-	p.add("sda")
+	p.add("sda", 0)
 	if h := take(t, &p); h.Lost || len(h.Disks) != 1 {
 		t.Errorf("after the loss: %+v", h)
 	}
@@ -61,7 +62,7 @@ func TestPendingIsBounded(t *testing.T) {
 func TestPendingEnds(t *testing.T) {
 	p := pending{ready: make(chan struct{}, 1)}
 	end := errors.New("the end")
-	p.add("sda")
+	p.add("sda", 0)
 	p.lose()
 	p.end(end)
 	if h := take(t, &p); !h.Lost {
@@ -76,5 +77,32 @@ func TestPendingEnds(t *testing.T) {
 		default:
 			t.Error("the next Next would wait for ever")
 		}
+	}
+}
+
+// TestPendingAnnouncements: what came first decides; a loss forgets all.
+func TestPendingAnnouncements(t *testing.T) {
+	p := pending{ready: make(chan struct{}, 1)}
+	p.add("sda", 3)
+	p.add("sda", 0) // its partition's
+	p.add("sdb", 0) // a change, or the remove of the disk that had the name
+	p.add("sdb", 4)
+	if h := take(t, &p); !maps.Equal(h.Announced, map[string]uint64{"sda": 3}) {
+		t.Errorf("%+v", h)
+	}
+	p.add("sda", 0)
+	if h := take(t, &p); h.Announced != nil {
+		t.Errorf("%+v", h)
+	}
+	p.add("sda", 5)
+	p.lose()
+	if h := take(t, &p); h.Announced != nil || !h.Lost {
+		t.Errorf("%+v", h)
+	}
+	for n := range uint64(MaxPending + 1) {
+		p.add(fmt.Sprint("sd", n), n+1)
+	}
+	if h := take(t, &p); h.Announced != nil || !h.Lost {
+		t.Errorf("%+v", h)
 	}
 }

@@ -93,10 +93,17 @@ func Glance(root, name string) bool {
 		return false
 	}
 	target, err := os.Readlink(string(blockDir(root).join(name)))
-	if err != nil || !strings.Contains(target, "/usb") {
+	return err == nil && glance(dir(filepath.Join(string(blockDir(root)), target)))
+}
+
+// GlanceAt is Glance for the disk with this DevPath, from one look.
+func GlanceAt(root, devpath string) bool { return glance(sysDir(root) + dir(devpath)) }
+
+func glance(at dir) bool {
+	if !strings.Contains(string(at), "/usb") {
 		return false
 	}
-	size, err := blockDir(root).join(target).bytes("size")
+	size, err := at.bytes("size")
 	return err == nil && size > 0
 }
 
@@ -110,7 +117,7 @@ func sysDir(root string) dir {
 	if root == "" {
 		root = "/"
 	}
-	return dir(root).join("sys")
+	return dir(filepath.Join(root, "sys"))
 }
 
 func blockDir(root string) dir { return sysDir(root).join("block") }
@@ -122,7 +129,7 @@ func readDisk(root, name string, allow []string) (Disk, bool, error) {
 	if err != nil {
 		return Disk{}, false, err
 	}
-	at := blockDir(root).join(target) // ../devices/…, a path without further links
+	at := dir(filepath.Join(string(blockDir(root)), target)) // ../devices/…, a path without further links
 	d := Disk{Name: name, DevPath: devPath(at)}
 	if d.DiskSeq, err = at.optional("diskseq", ^uint64(0)); err != nil {
 		return d, false, err

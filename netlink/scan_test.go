@@ -299,8 +299,12 @@ func TestGlance(t *testing.T) {
 			t.Errorf("%s: not %v", name, want)
 		}
 	}
+	sdb := devPath(dir(at(t, root, "sdb")))
+	if !GlanceAt(root, sdb) || GlanceAt(root, sdb+"x") || GlanceAt(root, "/devices/virtual/block/loop0") {
+		t.Errorf("at %s, beside it, and without USB: not as by name", sdb)
+	}
 	put(t, filepath.Join(at(t, root, "sdb"), "size"), "0\n")
-	if Glance(root, "sdb") {
+	if Glance(root, "sdb") || GlanceAt(root, sdb) {
 		t.Error("a reader without a medium looks like a stick")
 	}
 }

@@ -4,6 +4,7 @@ package netlink
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestCapturedEvents(t *testing.T) {
 	for file, want := range map[string][]string{"usb": {"sda", "sdb", "sdc", "sr0", "sdd"}, "loop": {"loop0"}} {
 		var got []string
 		for _, msg := range datagrams(t, file) {
-			name, ok := blockEvent(msg)
+			name, _, ok := blockEvent(msg)
 			if ok != bytes.Contains(msg, subsystemBlock) {
 				t.Errorf("%s: %q: %q %v", file, msg, name, ok)
 			}
@@ -51,7 +52,7 @@ func TestEventsThatNameNoDisk(t *testing.T) {
 		"partition of root":  "add@/sda1\x00SUBSYSTEM=block\x00DEVTYPE=partition\x00",
 		"a message of udevd": "libudev\x00\xfe\xed\xca\xfe\x28\x00\x00\x00\x28\x00\x00\x00" + strings.Repeat("\x00", 20) + env,
 	} {
-		if disk, ok := blockEvent([]byte(msg)); ok {
+		if disk, _, ok := blockEvent([]byte(msg)); ok {
 			t.Errorf("%s: %q", name, disk)
 		}
 	}
@@ -68,7 +69,11 @@ func FuzzUEvent(f *testing.F) {
 	f.Add(forged())
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		headName(msg[:min(len(msg), peekSize)])
-		name, ok := blockEvent(msg)
+		name, announced, ok := blockEvent(msg)
+		fields := msg[:bytes.LastIndexByte(msg, 0)+1]
+		if announced != 0 && (!bytes.HasPrefix(msg, []byte("add@")) || bytes.Contains(fields, []byte("\x00SYNTH_UUID="))) {
+			t.Errorf("%q announces no disk", msg)
+		}
 		if ok && !validName(name) {
 			t.Errorf("%q", name)
 		}
@@ -76,4 +81,37 @@ func FuzzUEvent(f *testing.F) {
 			t.Errorf("%q is no block device's event", msg)
 		}
 	})
+}
+
+// TestAnnouncements: only the add of a disk that the kernel sends of itself
+// says that the partitions are there.
+func TestAnnouncements(t *testing.T) {
+	announced := make(map[string]uint64)
+	for _, file := range []string{"usb", "loop"} {
+		for _, msg := range datagrams(t, file) {
+			if name, seq, _ := blockEvent(msg); seq != 0 {
+				announced[name] = seq
+			}
+		}
+	}
+	if want := map[string]uint64{"sda": 1, "sdb": 2, "sdc": 3, "sr0": 4, "sdd": 5}; !maps.Equal(announced, want) {
+		t.Errorf("announced %v, want %v", announced, want)
+	}
+	const env = "\x00SUBSYSTEM=block\x00DEVTYPE=disk\x00DISKSEQ=7\x00"
+	for name, c := range map[string]struct {
+		msg  string
+		want uint64
+	}{
+		"the kernel's own":         {"add@/devices/block/sda" + env, 7},
+		"asked for":                {"add@/devices/block/sda" + env + "SYNTH_UUID=0\x00", 0},
+		"asked for with an id":     {"add@/devices/block/sda" + env + "SYNTH_UUID=fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed\x00", 0},
+		"a change":                 {"change@/devices/block/sda" + env, 0},
+		"a partition":              {"add@/devices/block/sda/sda1\x00SUBSYSTEM=block\x00DEVTYPE=partition\x00DISKSEQ=7\x00", 0},
+		"a kernel without DISKSEQ": {"add@/devices/block/sda\x00SUBSYSTEM=block\x00DEVTYPE=disk\x00", 0},
+		"no number":                {"add@/devices/block/sda\x00SUBSYSTEM=block\x00DEVTYPE=disk\x00DISKSEQ=x\x00", 0},
+	} {
+		if disk, seq, ok := blockEvent([]byte(c.msg)); disk != "sda" || seq != c.want || !ok {
+			t.Errorf("%s: %q %d %v", name, disk, seq, ok)
+		}
+	}
 }
