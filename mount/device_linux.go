@@ -35,6 +35,24 @@ func openDevice(d *Device) (*os.File, error) {
 	return f, nil
 }
 
+// blockSize is the unit in bytes in which FAT's driver reads a device.
+const blockSize = 512
+
+// head is how much of the start of a device, in bytes, is read at once: most of
+// the places where Probe looks, and where FAT's and exFAT's drivers look after
+// it.
+const head = 36 << 10
+
+// warm has the kernel begin to read the start of a device, and keep it for the
+// driver: it forgets what it has read of a device where a file system has
+// blocks of another size, and would read it all again. Devices with larger
+// blocks and such as are mounted refuse that; nothing here has to work.
+func warm(f *os.File) {
+	fd := int(f.Fd())
+	_ = unix.IoctlSetPointerInt(fd, unix.BLKBSZSET, blockSize)
+	_ = unix.Fadvise(fd, 0, head, unix.FADV_WILLNEED)
+}
+
 // checkDevice compares an open node with d: a block device with d's number,
 // and still the medium with d's DISKSEQ.
 func checkDevice(f *os.File, d Device) error {

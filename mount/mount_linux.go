@@ -4,6 +4,7 @@ package mount
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,6 +58,7 @@ func New(o Options) (*Mounter, error) {
 			return nil, fmt.Errorf("mount file systems: %q is not known", fstype)
 		}
 	}
+	_, _ = json.Marshal([]record{{}}) // so that the first mount need not wait until json knows the type
 	return &Mounter{o: o, reserved: make(map[string]bool)}, nil
 }
 
@@ -83,6 +85,7 @@ func (m *Mounter) mount(ctx context.Context, d Device) (*Mount, error) {
 		return nil, err
 	}
 	defer f.Close() // held until the mount is proven, so that its number stays its own
+	warm(f)
 	if at, err := mountedAt(d); err != nil {
 		return nil, err
 	} else if at != "" {
