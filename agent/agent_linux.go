@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +33,7 @@ type Agent struct {
 
 	mu        sync.Mutex
 	sticks    []*stick // plugged in, order of arrival
+	welcome   []string // disks that the LED is on for before they were looked at
 	arrivals  uint64
 	wake      chan struct{} // a stick became ready, or was pulled
 	opened    chan string   // disks that were opened to look for a medium
@@ -84,7 +84,7 @@ func New(o Options) *Agent {
 // where it could not start.
 func (a *Agent) Run(ctx context.Context) error {
 	a.lookAround()
-	source, err := netlink.Listen(netlink.Options{})
+	source, err := netlink.Listen(a.uevents())
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (a *Agent) listen(ctx context.Context, source *netlink.Source, hints chan<-
 				return
 			}
 			source.Close()
-			if fresh, err := netlink.Listen(netlink.Options{}); err == nil {
+			if fresh, err := netlink.Listen(a.uevents()); err == nil {
 				source = fresh
 			}
 			hint = netlink.Hint{Lost: true}
@@ -199,13 +199,14 @@ func (a *Agent) loop(ctx context.Context, hints <-chan netlink.Hint) {
 			if hint.Lost {
 				a.Log.Warn("uevents were lost, looking at all devices again")
 				a.scan()
+				a.dismissAll()
 				continue
 			}
 			for _, name := range hint.Disks {
-				a.refresh(name, true)
+				a.refresh(name, true, hint.Announced[name])
 			}
 		case name := <-a.opened:
-			a.refresh(name, false)
+			a.refresh(name, false, 0)
 		}
 	}
 }
@@ -219,11 +220,11 @@ func (a *Agent) scan() {
 	there := make(map[string]bool)
 	for _, d := range disks {
 		there[d.Name] = true
-		a.see(d, true)
+		a.see(d, true, 0)
 	}
 	for _, s := range a.plugged() {
 		if !there[s.disk.Name] {
-			a.refresh(s.disk.Name, false)
+			a.refresh(s.disk.Name, false, 0)
 		}
 	}
 }
@@ -242,14 +243,19 @@ func (a *Agent) dropLeftovers() {
 }
 
 // refresh compares one disk with what is known. look is whether a disk that
-// seems to have no medium is opened to make sure.
-func (a *Agent) refresh(name string, look bool) {
+// seems to have no medium is opened to make sure; announced is the DISKSEQ
+// that the kernel announced it with, if it has just done that.
+func (a *Agent) refresh(name string, look bool, announced uint64) {
+	early := a.greeted(name)
+	if early {
+		defer a.dismiss(name)
+	}
 	for _, s := range a.plugged() {
 		if s.disk.Name == name && netlink.Unchanged("", s.disk) {
 			return
 		}
 	}
-	if a.greet(name) {
+	if !early && a.greet(name, false, func() bool { return netlink.Glance("", name) }) {
 		defer a.dismiss(name)
 	}
 	disk, present, err := netlink.Refresh("", name, a.Config.Devices.Allow)
@@ -257,7 +263,7 @@ func (a *Agent) refresh(name string, look bool) {
 		a.Log.Warn("block device cannot be looked at", zap.String("device", name), zap.Error(err))
 	}
 	if present && err == nil {
-		a.see(disk, look)
+		a.see(disk, look, announced)
 		return
 	}
 	for _, s := range a.plugged() {
@@ -267,34 +273,9 @@ func (a *Agent) refresh(name string, look bool) {
 	}
 }
 
-// greet switches the LED on for what looks like the first stick, before all is
-// read that decides, and reports whether it did.
-func (a *Agent) greet(name string) bool {
-	if !slices.Contains(a.Config.Devices.Allow, netlink.BusUSB) || !netlink.Glance("", name) {
-		return false
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.sticks) > 0 || a.rebooting {
-		return false
-	}
-	a.Light.Show(led.Pattern{Kind: led.On})
-	return true
-}
-
-// dismiss is what follows greet: the LED is as it should be where it was no
-// stick after all, and the log tells of one that left too soon to be looked at.
-func (a *Agent) dismiss(name string) {
-	known := slices.ContainsFunc(a.plugged(), func(s *stick) bool { return s.disk.Name == name })
-	if !known && !netlink.Glance("", name) {
-		a.Log.Info("stick left before it was looked at", zap.String("device", name))
-	}
-	a.publish()
-}
-
 // see takes note of a disk that is there. The same device number and DISKSEQ
 // is the same insertion, whatever the kernel or udevadm repeats.
-func (a *Agent) see(disk netlink.Disk, look bool) {
+func (a *Agent) see(disk netlink.Disk, look bool, announced uint64) {
 	if disk.Bus == netlink.BusLoop && !strings.HasPrefix(disk.LoopFile, a.LoopFiles) {
 		return
 	}
@@ -307,14 +288,21 @@ func (a *Agent) see(disk netlink.Disk, look bool) {
 		}
 		a.remove(s)
 	}
-	if err := netlink.EnablePolling("", disk); err != nil {
-		a.Log.Warn("a medium inserted later may not be noticed", zap.String("device", disk.Name), zap.Error(err))
-	}
 	switch {
 	case disk.Size > 0:
-		a.insert(disk)
-	case look:
-		go a.lookForMedium(disk)
+		a.insert(disk, announced)
+	default:
+		a.enablePolling(disk)
+		if look {
+			go a.lookForMedium(disk)
+		}
+	}
+}
+
+// enablePolling lets the kernel look for other media in the same reader.
+func (a *Agent) enablePolling(disk netlink.Disk) {
+	if err := netlink.EnablePolling("", disk); err != nil {
+		a.Log.Warn("a medium inserted later may not be noticed", zap.String("device", disk.Name), zap.Error(err))
 	}
 }
 

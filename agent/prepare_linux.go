@@ -22,6 +22,7 @@ import (
 // nothing waits for it.
 func (a *Agent) prepare(s *stick) {
 	err := a.examine(s)
+	s.late()
 	awaitPull(s.ctx, err)
 	switch {
 	case errors.Is(err, unix.ENOMEDIUM):
@@ -75,6 +76,26 @@ func (a *Agent) examine(s *stick) error {
 		return err
 	}
 	a.awaitDetached()
+	if err := a.mountAll(s); err != nil {
+		return err
+	}
+	if s.remembered {
+		return nil
+	}
+	a.mu.Lock()
+	entry := s.entry
+	a.mu.Unlock()
+	a.record(a.Ledger.PutStick(entry)) // a daemon that is started anew must know that it was there at boot
+	select {                           // an earlier script may still have its bytes over a name of ours
+	case <-a.adopted:
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+	return a.read(s)
+}
+
+// mountAll mounts what can be mounted of s; it is an error where nothing can.
+func (a *Agent) mountAll(s *stick) error {
 	devices, err := a.devices(s)
 	if err != nil {
 		return err
@@ -88,6 +109,11 @@ func (a *Agent) examine(s *stick) error {
 			return context.Cause(s.ctx)
 		case errors.Is(err, unix.ENOMEDIUM):
 			return err
+		case s.complete && len(s.volumes) == 0 && errors.Is(err, errAbandoned):
+			return err // the others would not answer either
+		case s.complete && len(s.volumes) == 0 && err != nil:
+			s.complete = false // once more, with a look at the disk: its partitions may be others by now
+			return a.mountAll(s)
 		case err != nil:
 			s.log.Warn("not mounted", zap.String("partition", d.Name), zap.Error(err))
 			failures[d.Name] = err
@@ -104,19 +130,7 @@ func (a *Agent) examine(s *stick) error {
 			a.report(s, ledger.Step{Step: StepMount, Device: d.Name, Result: Skipped, Reason: err.Error()}, 0)
 		}
 	}
-	if s.remembered {
-		return nil
-	}
-	a.mu.Lock()
-	entry := s.entry
-	a.mu.Unlock()
-	a.record(a.Ledger.PutStick(entry)) // a daemon that is started anew must know that it was there at boot
-	select {                           // an earlier script may still have its bytes over a name of ours
-	case <-a.adopted:
-	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
-	}
-	return a.read(s)
+	return nil
 }
 
 // admit refuses what must not be touched.
@@ -150,8 +164,13 @@ func (a *Agent) awaitDetached() {
 }
 
 // devices returns what of s can be mounted: its partitions in number order,
-// or the whole disk where it has none.
+// or the whole disk where it has none. Where the partitions are known already
+// the disk is not opened: udev does that at the same time, and one waits for
+// the other.
 func (a *Agent) devices(s *stick) ([]mount.Device, error) {
+	if s.complete {
+		return partitionDevices(s.disk), nil
+	}
 	var list []mount.Device
 	err := a.abandonable(s, MountTimeout, func(func()) error {
 		settled, err := a.settle(s)
@@ -203,6 +222,7 @@ func (a *Agent) mountOne(s *stick, d mount.Device) error {
 			m = made
 			return err
 		})
+		s.late()
 		if err != nil {
 			return err
 		}

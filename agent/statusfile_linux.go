@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -16,7 +17,13 @@ type statusFile struct {
 	wake  chan struct{}
 	mu    sync.Mutex
 	state func() Status
+	held  int           // times hold was called and not yet its release
+	free  chan struct{} // closed when held becomes 0
 }
+
+// StatusHold is how long at most status.json is not written since something
+// else is urgent.
+const StatusHold = 250 * time.Millisecond
 
 func newStatusFile(path string) *statusFile {
 	return &statusFile{path: path, wake: make(chan struct{}, 1)}
@@ -30,6 +37,40 @@ func (f *statusFile) poke(state func() Status) {
 	select {
 	case f.wake <- struct{}{}:
 	default:
+	}
+}
+
+// hold keeps follow from writing until release, which may be called again, or
+// for StatusHold: on a single core the writing takes its time from the mount.
+func (f *statusFile) hold() (release func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.held++; f.held == 1 {
+		f.free = make(chan struct{})
+	}
+	return sync.OnceFunc(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.held--; f.held == 0 {
+			close(f.free)
+		}
+	})
+}
+
+// awaitFree waits while somebody holds the file.
+func (f *statusFile) awaitFree(ctx context.Context) {
+	f.mu.Lock()
+	held, free := f.held > 0, f.free
+	f.mu.Unlock()
+	if !held {
+		return
+	}
+	t := time.NewTimer(StatusHold)
+	defer t.Stop()
+	select {
+	case <-free:
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -52,6 +93,7 @@ func (f *statusFile) follow(ctx context.Context, log *zap.Logger) {
 			return
 		case <-f.wake:
 		}
+		f.awaitFree(ctx)
 		if err := f.flush(); err != nil && !complained {
 			log.Error("status cannot be shown", zap.Error(err))
 			complained = true

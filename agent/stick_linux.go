@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,6 +24,11 @@ type stick struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	log    *zap.Logger
+
+	// The kernel has just announced the disk, so its partitions are complete
+	// and the mount can begin at once.
+	complete bool
+	late     func() // what else is to do when a stick is found; once, and after the first mount where that can begin at once
 
 	// What the preparing goroutine finds; the effects read it once ready is set.
 	volumes []*volume
@@ -65,11 +71,17 @@ func (s *stick) drop() {
 }
 
 // insert begins with a new stick: the LED first, then all that may block.
-func (a *Agent) insert(disk netlink.Disk) {
+func (a *Agent) insert(disk netlink.Disk, announced uint64) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &stick{disk: disk, atBoot: a.AtBoot || sinceBoot() < BootWindow, ctx: ctx, cancel: cancel}
 	s.log = a.Log.With(zap.String("device", disk.Name))
 	s.entry = ledger.Stick{BootID: a.BootID, DiskSeq: disk.DiskSeq, Device: disk.Name, Started: time.Now()}
+	s.complete = complete(disk, announced)
+	release := func() {}
+	if s.complete {
+		release = a.status.hold()
+	}
+	s.late = sync.OnceFunc(func() { a.tellFound(s); a.enablePolling(disk); release() })
 	s.light.Working = true
 	a.recall(s)
 
@@ -80,9 +92,24 @@ func (a *Agent) insert(disk netlink.Disk) {
 	a.sticks = append(a.sticks, s)
 	a.mu.Unlock()
 	a.publish()
-	s.log.Info("stick found", zap.String("vendor", Show(disk.Vendor)), zap.String("model", Show(disk.Model)),
-		zap.String("size", Bytes(disk.Size)), zap.Uint64("diskseq", disk.DiskSeq), zap.Bool("at_boot", s.atBoot))
+	if s.complete {
+		time.AfterFunc(StatusHold, s.late) // the device may never answer
+	} else {
+		s.late()
+	}
 	go a.prepare(s)
+}
+
+// complete reports whether the partitions of disk are all that there are: they
+// are of the medium that the kernel announced with the DISKSEQ announced. A disk
+// without any may have a table that the kernel could not read at the time.
+func complete(disk netlink.Disk, announced uint64) bool {
+	return announced != 0 && announced == disk.DiskSeq && len(disk.Partitions) > 0
+}
+
+func (a *Agent) tellFound(s *stick) {
+	s.log.Info("stick found", zap.String("vendor", Show(s.disk.Vendor)), zap.String("model", Show(s.disk.Model)),
+		zap.String("size", Bytes(s.disk.Size)), zap.Uint64("diskseq", s.disk.DiskSeq), zap.Bool("at_boot", s.atBoot))
 }
 
 // recall takes over what the ledger knows of a stick that has stayed in since
@@ -103,6 +130,7 @@ func (a *Agent) recall(s *stick) {
 
 // remove is called when a stick has gone, whatever is going on with it.
 func (a *Agent) remove(s *stick) {
+	s.late()
 	a.forget(s)
 	a.mu.Lock()
 	waiting := s.ready && !s.taken
