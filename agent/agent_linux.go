@@ -102,6 +102,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	workers.Go(func() { a.status.follow(ctx, a.Log) })
 	workers.Go(func() { a.settleImages(ctx) })
 	workers.Go(func() { a.prepareScripts(ctx) })
+	workers.Go(func() { warm(ctx) })
 	a.loop(ctx, hints)
 	close(a.done)
 	cancel()

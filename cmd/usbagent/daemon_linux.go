@@ -41,9 +41,9 @@ const (
 // ledTimeout bounds the switching off of the LED at the end.
 const ledTimeout = time.Second
 
-// gcPercent has the garbage collector begin at 1 MB instead of 4 MB: the daemon
+// gcPercent has the garbage collector begin at 2 MB instead of 4 MB: the daemon
 // keeps little, and is idle nearly always (docs/performance.md).
-const gcPercent = 25
+const gcPercent = 50
 
 // hidden runs the subcommands that only the daemon itself starts.
 func hidden(args []string) (int, bool) {
