@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ const (
 // imageStep offers the images of s to the installer, in byte order of their
 // names. The first that installs ends the list, and the board restarts.
 func (a *Agent) imageStep(ctx context.Context, s *stick) {
+	defer debug.SetGCPercent(debug.SetGCPercent(imageGCPercent)) // one round takes 8 ms of a board
 	var misfits []ledger.Step
 	fits := false
 	for _, v := range s.volumes {
@@ -274,8 +276,7 @@ func (a *Agent) awaitReady(ctx context.Context, s *stick, i *image) (step ledger
 func (a *Agent) ready(ctx context.Context, s *stick, i *image) error {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	a.change(s, func() { s.entry.Waiting = "waits until the running system is confirmed good" })
-	defer a.change(s, func() { s.entry.Waiting = "" })
+	defer a.waiting(s, "waits until the running system is confirmed good")()
 	seen := i.seen.Fresh()
 	system, err := a.Images.WaitReady(ctx, seen)
 	if err != nil {
@@ -291,6 +292,33 @@ func (a *Agent) ready(ctx context.Context, s *stick, i *image) error {
 		return context.Cause(ctx)
 	}
 }
+
+// waiting shows what s waits for, unless the returned function is called
+// within installer.ProgressInterval.
+func (a *Agent) waiting(s *stick, what string) (over func()) {
+	var shown, ended bool // guarded by a.mu
+	timer := time.AfterFunc(installer.ProgressInterval, func() {
+		a.change(s, func() {
+			if !ended {
+				s.entry.Waiting, shown = what, true
+			}
+		})
+	})
+	return func() {
+		timer.Stop()
+		a.mu.Lock()
+		ended = true
+		hide := shown
+		a.mu.Unlock()
+		if hide {
+			a.change(s, func() { s.entry.Waiting = "" })
+		}
+	}
+}
+
+// imageGCPercent has the garbage collector begin at 4 MB while images are
+// offered; the daemon's is lower.
+const imageGCPercent = 100
 
 // install hands the image over, with its way through the ledger.
 func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action, error) {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -58,10 +59,14 @@ func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path 
 }
 
 func (a *Agent) stageRequest(s *stick, i *image) installer.StageRequest {
+	told := time.Now()
 	r := installer.StageRequest{
 		Source: i.file, Size: i.size, Dir: a.stagingDir(), Trailer: i.trailer,
 		Progress: func(done, size int64) {
-			a.showProgress(int(done*100/max(size, 1)), "copying "+Show(i.name))
+			if time.Since(told) >= installer.ProgressInterval {
+				told = time.Now()
+				a.showProgress(int(done*100/max(size, 1)), "copying "+Show(i.name))
+			}
 		},
 	}
 	if i.bundle != nil && i.bundle.Manifest == nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"usbagent/ledger"
@@ -70,7 +71,7 @@ func ReadStatus(path string) (Status, error) {
 // volatile file system and says nothing after a restart.
 func (st Status) write(path string) error {
 	st.PID, st.Updated = os.Getpid(), time.Now()
-	st.Born, st.BootID = birth(st.PID), kernelBootID()
+	st.Born, st.BootID = self()
 	if st.Sticks == nil {
 		st.Sticks = []StickStatus{}
 	}
@@ -88,6 +89,9 @@ func (st Status) write(path string) error {
 	}
 	return nil
 }
+
+// self is when this process was started, and in which boot.
+var self = sync.OnceValues(func() (born uint64, bootID string) { return birth(os.Getpid()), kernelBootID() })
 
 // writeNew writes a file that everybody may read. What lies there, a leftover
 // of a crash or somebody's link, is removed, never written through.

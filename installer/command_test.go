@@ -116,7 +116,7 @@ func TestToolIsBounded(t *testing.T) {
 	}
 	for text, want := range map[string]bool{
 		"  --" + option + "=HASH": true, "  --progress": false, "": false,
-		strings.Repeat("#", 64<<10-len("#!/bin/sh\n")-7) + option:     true, // across two reads
+		strings.Repeat("#", 32<<10-len("#!/bin/sh\n")-7) + option:     true, // across two reads
 		strings.Repeat("#", MaxProgram-len("#!/bin/sh\n")-7) + option: false,
 	} {
 		if got := tool(text).BindsManifest(t.Context()); got != want {

@@ -67,7 +67,7 @@ const bindsOption = "quire-manifest-hash"
 
 // contains reports whether text stands in what r gives.
 func contains(r io.Reader, text string) bool {
-	buffer, kept := make([]byte, 64<<10), 0
+	buffer, kept := make([]byte, 32<<10), 0
 	for {
 		n, err := r.Read(buffer[kept:])
 		if bytes.Contains(buffer[:kept+n], []byte(text)) {
