@@ -3,8 +3,10 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,9 +113,6 @@ func TestToolIsBounded(t *testing.T) {
 		return r
 	}
 	const option = "require-manifest-hash"
-	if !strings.HasSuffix(option, bindsOption) {
-		t.Errorf("%q is looked for", bindsOption)
-	}
 	for text, want := range map[string]bool{
 		"  --" + option + "=HASH": true, "  --progress": false, "": false,
 		strings.Repeat("#", 32<<10-len("#!/bin/sh\n")-7) + option:     true, // across two reads
@@ -147,5 +146,31 @@ func TestToolIsBounded(t *testing.T) {
 	info, err := tool(`[ "$*" = "--conf=/some/system.conf info --no-check-time --output-format=json /x" ] && echo '{"compatible":"c","version":null,"images":[{"rootfs":{"checksum":"AB","size":7}}]}'`).infoByTool(t.Context(), "/x")
 	if err != nil || info.Compatible != "c" || info.Images[0] != (Image{Class: "rootfs", SHA256: "ab", Size: 7}) {
 		t.Errorf("info = %+v, %v", info, err)
+	}
+}
+
+// TestWithin compares with package bytes.
+func TestWithin(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	letters := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = 'a' + byte(r.IntN(3))
+		}
+		return b
+	}
+	found := 0
+	for range 100_000 {
+		buffer, text := letters(r.IntN(30)), letters(1+r.IntN(5))
+		want := bytes.Contains(buffer, text)
+		if want {
+			found++
+		}
+		if got := within(buffer, string(text)); got != want {
+			t.Fatalf("%q in %q: %v", text, buffer, got)
+		}
+	}
+	if found < 10_000 || found > 90_000 {
+		t.Errorf("%d of 100000 were found: a bad test", found)
 	}
 }
