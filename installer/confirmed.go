@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -15,12 +16,16 @@ import (
 // counts as good before it was marked so, and only the unit tells.
 const MarkGoodUnit = "rauc-mark-good.service"
 
+// markGoodPath is its object (org.freedesktop.systemd1(5)), which systemd makes
+// when it is asked for.
+const markGoodPath = "/org/freedesktop/systemd1/unit/rauc_2dmark_2dgood_2eservice"
+
 const systemdUnit = "org.freedesktop.systemd1.Unit"
 
 // confirmed returns when the boot has finished and MarkGoodUnit, where it is
 // there and wanted, has done its work.
 func (m *Machine) confirmed(ctx context.Context) error {
-	if m.booted(ctx) {
+	if m.isSure() || m.booted(ctx) {
 		return nil
 	}
 	if err := m.BootFinished(ctx); err != nil {
@@ -41,6 +46,20 @@ func (m *Machine) confirmed(ctx context.Context) error {
 			return errors.Join(context.Cause(ctx), err)
 		}
 	}
+}
+
+// sure remembers that at this time the machine was confirmed; zero forgets it.
+func (m *Machine) sure(at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.good = at
+}
+
+// isSure reports whether that was less than SeenFor ago.
+func (m *Machine) isSure() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.good.IsZero() && time.Since(m.good) < SeenFor
 }
 
 // booted asks both at once, and waits for nothing.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -48,6 +49,9 @@ type Machine struct {
 	poll          time.Duration
 	connect, call time.Duration
 	spare         *spare
+
+	mu   sync.Mutex
+	good time.Time // when it was last asked whether it is confirmed, and was; zero: not known
 }
 
 // NewMachine connects to nothing yet.
@@ -144,21 +148,31 @@ func (m *Machine) connected(ctx context.Context, f func(bus) error) error {
 }
 
 // ShuttingDown reports whether the machine goes down. Where nobody can tell,
-// it does not.
+// it does not. In the same breath it asks what confirmed wants to know, which
+// then counts for SeenFor: systemd answers late while it takes in a new disk.
 func (m *Machine) ShuttingDown(ctx context.Context) (down bool) {
+	m.sure(time.Time{})
 	m.connected(ctx, func(b bus) error {
 		owners, _ := b.rootOwners(ctx, systemdName, logindName)
 		if owners[0] == "" {
 			return nil
 		}
+		asked := time.Now()
 		state := b.question(owners[0], systemdPath, systemdManager, "SystemState")
-		questions := []*question{state}
+		load := b.question(owners[0], markGoodPath, systemdUnit, "LoadState")
+		active := b.question(owners[0], markGoodPath, systemdUnit, "ActiveState")
+		questions := []*question{state, load, active}
 		if owners[1] != "" {
 			questions = append(questions, b.question(owners[1], logindPath, logindManager, "PreparingForShutdown"))
 		}
 		b.askAll(ctx, questions...)
 		for _, q := range questions {
-			down = down || q.err == nil && (q.value() == "stopping" || q.value() == true)
+			down = down || q.err == nil && (q == state && q.value() == "stopping" || q.value() == true)
+		}
+		text, told := state.value().(string)
+		done := load.value() == "not-found" || load.value() == "loaded" && active.value() == "active"
+		if errors.Join(state.err, load.err, active.err) == nil && told && bootHasFinished(text) && done && !down {
+			m.sure(asked)
 		}
 		return nil
 	})

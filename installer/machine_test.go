@@ -101,7 +101,7 @@ func newMachine(t *testing.T, uid int, names ...string) (*raucbench.Bus, *fakeIn
 		p := part{f, name}
 		if name == systemdName {
 			err = errors.Join(conn.Export(systemdReboot{p}, systemdPath, systemdManager),
-				conn.Export(p, systemdPath, properties), conn.Export(p, "/unit", properties))
+				conn.Export(p, systemdPath, properties), conn.Export(p, "/unit", properties), conn.Export(p, markGoodPath, properties))
 		} else {
 			err = errors.Join(conn.Export(logindReboot{p}, logindPath, logindManager), conn.Export(p, logindPath, properties))
 		}
@@ -264,5 +264,47 @@ func TestWaitReady(t *testing.T) {
 	fake.SetSlot("rootfs.0", "boot-status", "bad")
 	if _, err := r.WaitReady(soon(t), nil); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "rootfs.0 bad") {
 		t.Errorf("slot not good: %v", err)
+	}
+}
+
+// TestConfirmedInTheSameBreath: who asks whether the machine goes down has asked
+// whether it is confirmed good, for SeenFor and until he asks again.
+func TestConfirmedInTheSameBreath(t *testing.T) {
+	_, f, m := newMachine(t, 0, systemdName, logindName)
+	unit := func(load, active string) map[string]dbus.Variant {
+		return map[string]dbus.Variant{"LoadState": dbus.MakeVariant(load), "ActiveState": dbus.MakeVariant(active)}
+	}
+	for name, c := range map[string]struct {
+		state string
+		down  bool
+		unit  map[string]dbus.Variant
+		sure  bool
+	}{
+		"done":           {"running", false, unit("loaded", "active"), true},
+		"not there":      {"degraded", false, unit("not-found", "inactive"), true},
+		"at work":        {"running", false, unit("loaded", "activating"), false},
+		"failed":         {"running", false, unit("loaded", "failed"), false},
+		"nothing told":   {"running", false, nil, false},
+		"boot goes on":   {"starting", false, unit("loaded", "active"), false},
+		"stopping":       {"stopping", false, unit("loaded", "active"), false},
+		"going to go":    {"running", true, unit("loaded", "active"), false},
+		"an unseen word": {"", false, unit("loaded", "inactive"), false},
+	} {
+		f.set(func() { f.state, f.down, f.unit = c.state, c.down, c.unit })
+		if down := m.ShuttingDown(soon(t)); down != (c.down || c.state == "stopping") || m.isSure() != c.sure {
+			t.Errorf("%s: going down %v, sure %v", name, down, m.isSure())
+		}
+	}
+	f.set(func() { f.state, f.down, f.unit = "running", false, unit("loaded", "active") })
+	m.ShuttingDown(soon(t))
+	f.set(func() { f.state = "starting" })
+	if err := m.confirmed(soon(t)); err != nil {
+		t.Errorf("asked again at once: %v", err)
+	}
+	m.sure(time.Now().Add(-SeenFor))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := m.confirmed(ctx); err == nil {
+		t.Error("not asked again after SeenFor")
 	}
 }
