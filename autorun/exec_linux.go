@@ -44,7 +44,9 @@ func SupervisorMain(args []string) int {
 			return 0
 		}
 		s := supervisor{dir: dir, unit: true}
-		s.tell.attach(agent)
+		if agent != nil {
+			s.tell.attach(agent)
+		}
 		return s.supervise(control)
 	case "session": // the directory of the run
 		s := supervisor{dir: args[1]}

@@ -119,13 +119,14 @@ func (r *Runner) start(ctx context.Context, q Request, content []byte) (*Run, er
 // since somebody stopped it, another is made.
 func (r *Runner) startUnit(ctx context.Context, run *Run) (life, error) {
 	for {
-		s, err := r.standby(ctx)
+		s, err := r.standby(ctx, func(name string) error {
+			run.record.Unit = name
+			return writeJSON(filepath.Join(run.dir, recordFile), run.record)
+		})
 		if err != nil {
-			return nil, err
-		}
-		run.record.Unit = s.unit
-		if err := writeJSON(filepath.Join(run.dir, recordFile), run.record); err != nil {
-			s.dismiss()
+			if s != nil {
+				s.dismiss()
+			}
 			return nil, err
 		}
 		life, err := s.run(ctx, run.dir)
@@ -274,6 +275,14 @@ func (r *Runner) adoptOrphan(ctx context.Context) (*Run, error) {
 			}
 			os.Remove(file)
 		default:
+			runs, err := r.systemd.runs(ctx, name)
+			if err != nil {
+				return nil, fmt.Errorf("adopt script: %w", err)
+			}
+			if !runs {
+				continue // a script that was released
+			}
+			r.systemd.kill(name, "main", unix.SIGCONT) // one that only waits, after all, ends
 			dir := filepath.Join(r.runDir, scriptDir, wordOfUnit(name))
 			return &Run{dir: dir, record: record{ID: wordOfUnit(name), Kind: "unit", Unit: name},
 				life: &orphan{systemd: r.systemd, name: name, dir: dir}}, nil

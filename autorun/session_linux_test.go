@@ -58,7 +58,7 @@ func agentMain(runDir, target string) {
 	}
 	if os.Getenv("TEST_PREPARE") != "" {
 		fmt.Println("agent: prepared", or(r.Prepare(ctx)))
-		if os.Getenv("TEST_STOP_STANDBY") != "" {
+		if os.Getenv("TEST_STOP_STANDBY") != "" && r.waiting != nil {
 			r.systemd.kill(r.waiting.unit, "all", unix.SIGKILL)
 		}
 	}
@@ -68,7 +68,11 @@ func agentMain(runDir, target string) {
 		if err != nil {
 			id = []byte("one")
 		}
-		run, err := r.start(ctx, Request{ID: string(id), Name: ScriptName, Target: target, Timeout: agentTimeout()}, content)
+		request := Request{ID: string(id), Name: ScriptName, Target: target, Timeout: agentTimeout()}
+		if os.Getenv("TEST_STOP_FIRST") != "" {
+			startWhileStopping(ctx, r, request, content)
+		}
+		run, err := r.start(ctx, request, content)
 		if err != nil {
 			fmt.Println("agent:", err)
 			os.Exit(1)
@@ -90,6 +94,19 @@ func agentMain(runDir, target string) {
 		<-ctx.Done() // a service stays
 	}
 	r.Close()
+	os.Exit(0)
+}
+
+// startWhileStopping has the agent end while systemd holds the script's unit back,
+// which comes after the agent's in its order.
+func startWhileStopping(ctx context.Context, r *Runner, q Request, content []byte) {
+	exec.Command("systemctl", "--no-block", "restart", "usbagent").Run()
+	<-ctx.Done()
+	go r.start(context.Background(), q, content)
+	for found := []string(nil); len(found) == 0; time.Sleep(time.Millisecond) {
+		found, _ = r.systemd.find(context.Background())
+	}
+	fmt.Println("agent: left")
 	os.Exit(0)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,6 +27,10 @@ const (
 	// launchPatience is how long a new unit's process may take to report; a
 	// board that boots has other things to do.
 	launchPatience = 20 * time.Second
+
+	// exitPatience is how long a supervising process may take to end that has
+	// told how its script ended.
+	exitPatience = 5 * time.Second
 
 	// wakeEvery is how often a process that waits is told to go on until it
 	// answers: the first time may be before it has stopped.
@@ -61,7 +66,15 @@ func (r *Runner) Prepare(ctx context.Context) error {
 	if r.waiting != nil {
 		return nil
 	}
-	s, err := r.launch(ctx)
+	name := newUnit()
+	parent, err := makeParent(r.runDir)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(parent, standbyFile), []byte(name), 0o600)
+	}
+	var s *standby
+	if err == nil {
+		s, err = r.launch(ctx, name)
+	}
 	if err != nil {
 		return fmt.Errorf("prepare a unit for scripts: %w", err)
 	}
@@ -69,9 +82,12 @@ func (r *Runner) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// Close ends what Prepare began. Scripts that run go on.
+// Close ends what Prepare began. Scripts that run go on. It does not wait for a
+// unit that is being made: the process of that finds nobody, and ends.
 func (r *Runner) Close() {
-	r.mu.Lock()
+	if !r.mu.TryLock() {
+		return
+	}
 	defer r.mu.Unlock()
 	if r.waiting != nil {
 		os.Remove(filepath.Join(r.runDir, scriptDir, standbyFile))
@@ -80,20 +96,27 @@ func (r *Runner) Close() {
 	r.waiting = nil
 }
 
-// standby returns the unit that waits, or a new one.
-func (r *Runner) standby(ctx context.Context) (*standby, error) {
+// newUnit returns a name that no unit has had.
+func newUnit() string { return unitName(strconv.FormatInt(time.Now().UnixNano(), 36)) }
+
+// standby returns the unit that waits, or a new one; named is called with its
+// name before the unit is asked for.
+func (r *Runner) standby(ctx context.Context, named func(unit string) error) (*standby, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.waiting
-	r.waiting = nil
-	if s != nil {
-		return s, nil
+	if s := r.waiting; s != nil {
+		r.waiting = nil
+		return s, named(s.unit)
 	}
-	return r.launch(ctx)
+	name := newUnit()
+	if err := named(name); err != nil {
+		return nil, err
+	}
+	return r.launch(ctx, name)
 }
 
-// launch starts a unit and waits for its process to report.
-func (r *Runner) launch(ctx context.Context) (*standby, error) {
+// launch starts the unit name and waits for its process to report.
+func (r *Runner) launch(ctx context.Context, name string) (*standby, error) {
 	parent, err := makeParent(r.runDir)
 	if err != nil {
 		return nil, err
@@ -102,18 +125,14 @@ func (r *Runner) launch(ctx context.Context) (*standby, error) {
 	for _, path := range old {
 		os.Remove(path)
 	}
-	word := strconv.FormatInt(time.Now().UnixNano(), 36)
-	socket := filepath.Join(parent, word+socketSuffix)
+	socket := filepath.Join(parent, wordOfUnit(name)+socketSuffix)
 	listener, err := listenAt(socket)
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(socket)
 	defer listener.Close()
-	s := &standby{systemd: r.systemd, unit: unitName(word)}
-	if err := os.WriteFile(filepath.Join(parent, standbyFile), []byte(s.unit), 0o600); err != nil {
-		return nil, err
-	}
+	s := &standby{systemd: r.systemd, unit: name}
 	ctx, cancel := context.WithTimeout(ctx, launchPatience)
 	defer cancel()
 	if err := r.systemd.start(ctx, s.unit, socket); err != nil {
@@ -204,11 +223,38 @@ type unit struct {
 }
 
 func (u *unit) wait(ctx context.Context, output func(string)) (ending, error) {
-	end, err := u.session.wait(ctx, output)
-	if err == nil && end.TimedOut {
-		u.systemd.kill(u.name, "all", unix.SIGKILL) // children that left the script's process group
+	for {
+		end, err := u.session.wait(ctx, output)
+		if err == nil && end.TimedOut {
+			u.systemd.kill(u.name, "all", unix.SIGKILL) // children that left the script's process group
+		}
+		if err != nil || !end.Unknown || !u.coming(ctx) {
+			return end, err
+		}
+		select {
+		case <-ctx.Done():
+			return ending{}, ctx.Err()
+		case <-time.After(lookEvery):
+		}
 	}
-	return end, err
+}
+
+// coming reports whether the unit is there though nobody listens: systemd may
+// start it only when the agent that asked for it has stopped (After=).
+func (u *unit) coming(ctx context.Context) bool {
+	o := orphan{systemd: u.systemd, name: u.name, dir: u.dir}
+	there, err := o.look(ctx)
+	return err == nil && there != nil && !there.ended()
+}
+
+// release waits for the end of the supervising process, which has nothing left
+// to do: the next agent must not take it for a script.
+func (u *unit) release() error {
+	if u.conn != nil {
+		u.conn.SetReadDeadline(time.Now().Add(exitPatience))
+		io.Copy(io.Discard, u.reader)
+	}
+	return u.session.release()
 }
 
 // adopt has the process go on, if an earlier agent told it what to run and
@@ -217,25 +263,46 @@ func (u *unit) adopt() { u.systemd.kill(u.name, "main", unix.SIGCONT) }
 
 // awaitOrder is the other side of run: it reports to the agent that listens at
 // the path socket, stops this process, and returns the directory of the run and
-// the socket on which later agents are to be served. Without an order there is
-// nothing to do: dir is empty.
+// the socket on which later agents are to be served. Where the agent has gone, a
+// record may name this unit all the same: the start is in the list of executed
+// scripts then, and this is the only one that can still keep the promise. Else
+// there is nothing to do, and dir is empty.
 func awaitOrder(socket string) (dir string, control *os.File, agent *net.UnixConn) {
 	agent, err := dialAt(socket)
-	if err != nil {
-		return "", nil, nil
+	if err == nil {
+		unix.Kill(os.Getpid(), unix.SIGSTOP)
+		if dir, control, err = takeOrder(agent, filepath.Dir(socket)); err == nil {
+			return dir, control, agent
+		}
 	}
-	unix.Kill(os.Getpid(), unix.SIGSTOP)
+	unit := unitName(strings.TrimSuffix(filepath.Base(socket), socketSuffix))
+	runs, _ := filepath.Glob(filepath.Join(filepath.Dir(socket), "*", recordFile))
+	for _, path := range runs {
+		dir := filepath.Dir(path)
+		if r, err := readRecord(dir); err != nil || r.Unit != unit {
+			continue
+		}
+		os.Remove(filepath.Join(dir, controlFile))
+		if control, err = listen(dir); err == nil {
+			return dir, control, nil
+		}
+	}
+	return "", nil, nil
+}
+
+// takeOrder reads what standby.run writes.
+func takeOrder(agent *net.UnixConn, parent string) (dir string, control *os.File, err error) {
 	order, rights := make([]byte, 128), make([]byte, unix.CmsgSpace(4))
 	n, m, _, _, err := agent.ReadMsgUnix(order, rights)
-	if err != nil || n == 0 {
-		return "", nil, nil
+	if err != nil {
+		return "", nil, err
 	}
 	id, whole := strings.CutSuffix(string(order[:n]), "\n")
-	control, err = received(rights[:m])
-	if err != nil || !whole || !validID.MatchString(id) {
-		return "", nil, nil
+	if !whole || !validID.MatchString(id) {
+		return "", nil, errors.New("not an order")
 	}
-	return filepath.Join(filepath.Dir(socket), id), control, agent
+	control, err = received(rights[:m])
+	return filepath.Join(parent, id), control, err
 }
 
 // received takes the one descriptor out of a control message (unix(7), SCM_RIGHTS).

@@ -108,7 +108,7 @@ type state map[string]dbus.Variant
 // and reads accounts for them.
 var asked = []struct{ iface, name string }{
 	{unitInterface, "LoadState"}, {unitInterface, "Job"}, {unitInterface, "ActiveState"}, {unitInterface, "SubState"},
-	{serviceIface, "Result"}, {serviceIface, "ExecMainCode"}, {serviceIface, "ExecMainStatus"},
+	{serviceIface, "Result"}, {serviceIface, "ExecMainCode"}, {serviceIface, "ExecMainStatus"}, {serviceIface, "MainPID"},
 }
 
 // read asks for the state of a unit; nil where there is no such unit.

@@ -3,6 +3,7 @@
 package autorun
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,14 +23,14 @@ import (
 const privateAddress = "unix:path=/run/systemd/private"
 
 // unitDescription says what a unit is for, before and while a script runs in it.
-const unitDescription = "Script from a USB stick"
+const unitDescription = "Runs the next script from a USB stick"
 
 // lookEvery is how often systemd is asked about a unit that somebody else started.
 const lookEvery = time.Second
 
 // stopPatience is how long systemd may take to answer about a unit that is no
 // longer needed, or whose processes are to be ended.
-const stopPatience = 4 * time.Second
+const stopPatience = 2 * time.Second
 
 // The names of systemd's D-Bus interface, org.freedesktop.systemd1(5).
 const (
@@ -102,7 +103,9 @@ func unitProperties(program, socket string) []property {
 		// The supervising process alone: the script has the usual priority.
 		p("Nice", int32(startPriority)),
 		p("ExecStart", []execCommand{{program, []string{"usbagent", SupervisorCommand, "unit", socket}, false}}),
-		// How the script ended is in the run directory.
+		// The same: without it nobody knew how the script ended.
+		p("OOMScoreAdjust", int32(-500)),
+		// How it ended is in the run directory.
 		p("CollectMode", "inactive-or-failed"),
 		// Background children outlive the script.
 		p("KillMode", "process"),
@@ -172,6 +175,36 @@ func (s *systemd) find(ctx context.Context) ([]string, error) {
 	slices.Sort(found)
 	return found, nil
 }
+
+// runs reports whether the main process of a unit is there. systemd may not have
+// heard yet that one has ended.
+func (s *systemd) runs(ctx context.Context, name string) (bool, error) {
+	l, err := s.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer l.close()
+	st, err := l.read(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	pid, _ := st["MainPID"].Value().(uint32)
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.FormatUint(uint64(pid), 10), "stat"))
+	if err != nil {
+		return false, nil
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // a name may hold anything
+	if len(fields) < 7 {
+		return false, nil
+	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 32)
+	return err == nil && flags&exiting == 0, nil
+}
+
+// exiting is set in the flags of a process, field 9 of /proc/PID/stat, from the
+// moment that it begins to end (PF_EXITING in the kernel's linux/sched.h), which
+// is before its descriptors are closed.
+const exiting = 0x4
 
 // stop ends what waits in a unit and forgets it; it does not wait for that.
 func (s *systemd) stop(name string) error {

@@ -185,6 +185,7 @@ func TestUnit(t *testing.T) {
 		{"standby", b.testStandby},
 		{"standby killed", b.testStandbyKilled},
 		{"agent of another version", b.testForeign},
+		{"start while stopping", b.testStartWhileStopping},
 		{"reboot", b.testReboot}, // the last: it ends the container
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -434,6 +435,17 @@ func (b *box) testGone(t *testing.T) {
 		return !slices.ContainsFunc(left, os.DirEntry.IsDir)
 	})
 	os.Truncate(filepath.Join(b.Shared, "agent.log"), 0)
+}
+
+// The agent is told to stop when a script is to start, and no unit waits: the
+// script starts when the agent has gone, and the next one hears of its end.
+func (b *box) testStartWhileStopping(t *testing.T) {
+	b.with(t, "TEST_STOP_FIRST", "1")
+	b.start("echo all the same; exit 6")
+	b.waitFor("agent: adopted " + b.id)
+	if end := b.end(); end != "ended with status 6 -" || b.journal() != "all the same" {
+		t.Errorf("%s, journal: %s", end, b.journal())
+	}
 }
 
 // A script that ends with a reboot: its next lines run until it is stopped,
