@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -270,6 +271,12 @@ func (u *unit) adopt() { u.systemd.kill(u.name, "main", unix.SIGCONT) }
 func awaitOrder(socket string) (dir string, control *os.File, agent *net.UnixConn) {
 	agent, err := dialAt(socket)
 	if err == nil {
+		// What package os finds out once, by starting a process, and what the
+		// collector has to do, is not left for later.
+		if p, err := os.FindProcess(os.Getpid()); err == nil {
+			p.Release()
+		}
+		debug.FreeOSMemory()
 		unix.Kill(os.Getpid(), unix.SIGSTOP)
 		if dir, control, err = takeOrder(agent, filepath.Dir(socket)); err == nil {
 			return dir, control, agent
