@@ -100,6 +100,8 @@ func (f figures) rest(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "| bytes read from a stick with files of %d | %.0f | %.0f |\n", files, f.median("usbagent", bytes), f.median("shell", bytes))
 	fmt.Fprintf(b, "| resident, idle (of it not the program's file) | %.1f MB (%.1f MB) | |\n", float64(f.Idle.Resident)/1e6, float64(f.Idle.Own)/1e6)
+	fmt.Fprintf(b, "| the same of the process that waits for a script; both together, shared pages counted once | %.1f MB (%.1f MB); %.1f MB | |\n",
+		float64(f.Idle.Waiting)/1e6, float64(f.Idle.WaitingOwn)/1e6, float64(f.Idle.Together)/1e6)
 	fmt.Fprintf(b, "| resident, at most, with that stick | %.1f MB | |\n", f.median("usbagent", peak)/1e6)
 	fmt.Fprintf(b, "| wakeups in an idle minute, without a watchdog / with the unit's | %d / %d | |\n", f.Idle.WakeupsWithoutWatchdog, f.Idle.Wakeups)
 	fmt.Fprintf(b, "| binary, stripped | %.2f MB | |\n", float64(f.Idle.Binary)/1e6)

@@ -5,7 +5,6 @@ package board
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +21,9 @@ type idleFigures struct {
 	StartToReady []float64 // from the start of the process to its word that it is ready
 	Resident     int64     // all pages
 	Own          int64     // those that are not the program's file
+	// The same of the process that waits for the next script, and the sum of
+	// both with a shared page counted once.
+	Waiting, WaitingOwn, Together int64
 	// Wakeups in a minute, with the unit's watchdog and without one.
 	Wakeups, WakeupsWithoutWatchdog int64
 	Binary                          int64
@@ -88,9 +90,27 @@ func atRest(ctx context.Context, b *Board, tools []File) (f idleFigures, err err
 	if f.Wakeups, err = wakeups(ctx, b, ""); err != nil {
 		return f, err
 	}
-	out, err = ask(ctx, b, "cat /proc/$(systemctl show -P MainPID usbagent)/status")
-	f.Resident, f.Own = number(out, "VmRSS:")<<10, number(out, "RssAnon:")<<10
-	return f, errors.Join(err, quiet(ctx, b))
+	if err := f.memory(ctx, b); err != nil {
+		return f, err
+	}
+	return f, quiet(ctx, b)
+}
+
+// ofEach prints a file of each of the agent's processes: its own, and the one
+// that waits for the next script.
+const ofEach = "set -- $(systemctl show -P MainPID usbagent 'usbagent-script-*.service'); [ $# = 2 ] || exit 1; for p; do cat /proc/$p/"
+
+func (f *idleFigures) memory(ctx context.Context, b *Board) error {
+	status, err := ask(ctx, b, ofEach+"status; done")
+	if err != nil {
+		return err
+	}
+	f.Resident, f.Own = number(status, "VmRSS:")<<10, number(status, "RssAnon:")<<10
+	_, second, _ := strings.Cut(strings.TrimPrefix(status, "Name:"), "Name:")
+	f.Waiting, f.WaitingOwn = number(second, "VmRSS:")<<10, number(second, "RssAnon:")<<10
+	shares, err := ask(ctx, b, ofEach+"smaps_rollup; done | awk '/^Pss:/ {n += $2} END {print \"n=\" n}'")
+	f.Together = number(shares, "n=") << 10
+	return err
 }
 
 // bring installs the tools from a stick of their own, which the agent sees as
@@ -117,14 +137,14 @@ func bring(ctx context.Context, b *Board, tools []File) error {
 	return err
 }
 
-// wakeups counts the voluntary context switches of the agent's threads in a
-// minute, with a line in its unit.
+// wakeups counts the voluntary context switches of the threads of the agent's
+// processes in a minute, with a line in its unit.
 func wakeups(ctx context.Context, b *Board, line string) (int64, error) {
 	const unit = "/run/systemd/system/usbagent.service.d"
 	if _, err := ask(ctx, b, "mkdir -p "+unit+"; printf '[Service]\n"+line+"\n' >"+unit+"/bench.conf; systemctl daemon-reload; systemctl restart usbagent; sleep 15"); err != nil {
 		return 0, err
 	}
-	const count = "cat /proc/$(systemctl show -P MainPID usbagent)/task/*/status | awk '/^voluntary/ {n += $2} END {print \"n=\" n}'"
+	const count = ofEach + "task/*/status; done | awk '/^voluntary/ {n += $2} END {print \"n=\" n}'"
 	before, err := ask(ctx, b, count)
 	if err != nil {
 		return 0, err
