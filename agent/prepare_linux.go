@@ -85,8 +85,13 @@ func (a *Agent) examine(s *stick) error {
 	a.mu.Lock()
 	entry := s.entry
 	a.mu.Unlock()
-	a.record(a.Ledger.PutStick(entry)) // a daemon that is started anew must know that it was there at boot
-	select {                           // an earlier script may still have its bytes over a name of ours
+	noted := make(chan struct{})
+	go func() { // beside the reading: a daemon that is started anew must know that it was there at boot
+		a.record(a.Ledger.PutStick(entry))
+		close(noted)
+	}()
+	defer func() { <-noted }()
+	select { // an earlier script may still have its bytes over a name of ours
 	case <-a.adopted:
 	case <-s.ctx.Done():
 		return context.Cause(s.ctx)
@@ -283,6 +288,7 @@ func (a *Agent) read(s *stick) error {
 		err := a.abandonable(s, ReadTotal, func(func()) error {
 			searched, err := v.search()
 			names = searched
+			v.expect(searched)
 			return err
 		})
 		if err != nil {
@@ -301,6 +307,25 @@ func (a *Agent) read(s *stick) error {
 	}
 	slices.SortStableFunc(s.offers, func(x, y *offer) int { return rank(x) - rank(y) })
 	return nil
+}
+
+// readAhead is how many bytes of each file the kernel is asked for in advance.
+const readAhead = 128 << 10
+
+// expect has the kernel begin to read what will be read, all of it at once: one
+// by one, each file is a round trip to the stick.
+func (v *volume) expect(names found) {
+	for _, p := range []pair{names.keyring, names.script} {
+		if p.file == "" || p.signature == "" {
+			continue
+		}
+		for _, name := range []string{p.signature, p.file} {
+			if f, err := v.open(name); err == nil { // else it is told when it is read
+				unix.Fadvise(int(f.Fd()), 0, readAhead, unix.FADV_WILLNEED)
+				f.Close()
+			}
+		}
+	}
 }
 
 // rank orders the offers: the keyrings of all file systems before any script.
