@@ -94,7 +94,7 @@ func TestEveryLineHasAnID(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	for _, m := range agent.Messages {
-		if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(m.ID) || seen[m.ID] || seen[m.Text] || m.Meaning == "" {
+		if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(m.ID) || seen[m.ID] || seen[m.Text] {
 			t.Errorf("bad or twice: %+v", m)
 		}
 		seen[m.ID], seen[m.Text] = true, true
@@ -112,7 +112,8 @@ func TestEveryLineHasAnID(t *testing.T) {
 	}
 }
 
-// TestJournalIsDocumented compares docs/journal.md with the table.
+// TestJournalIsDocumented compares docs/journal.md with the table, and each
+// line there has to say what it means.
 func TestJournalIsDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/journal.md")
 	if err != nil {
@@ -123,8 +124,9 @@ func TestJournalIsDocumented(t *testing.T) {
 		if strings.HasSuffix(text, ": ") {
 			text += "…"
 		}
-		if row := "| `" + m.ID + "` | `" + text + "` | " + m.Meaning + " |\n"; !strings.Contains(string(doc), row) {
-			t.Errorf("docs/journal.md lacks %s", row)
+		_, rest, there := strings.Cut(string(doc), "\n| `"+m.ID+"` | `"+text+"` | ")
+		if meaning, _, _ := strings.Cut(rest, " |\n"); !there || meaning == "" || strings.Contains(meaning, "\n") {
+			t.Errorf("docs/journal.md lacks %s %s, or what it means", m.ID, text)
 		}
 	}
 	if rows := strings.Count(string(doc), "\n| `") - strings.Count(string(doc), "\n| `USBAGENT_") - 3; rows != len(agent.Messages) {
