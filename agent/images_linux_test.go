@@ -21,7 +21,7 @@ func TestShortWaitsAreNotShown(t *testing.T) {
 			return s.entry.Waiting, a.progress
 		}
 		over := a.waiting(s, "for a test")
-		time.Sleep(installer.ProgressInterval - 1)
+		time.Sleep(installer.ProgressInterval - time.Nanosecond)
 		over()
 		time.Sleep(installer.ProgressInterval)
 		if waiting, _ := shown(); waiting != "" {
@@ -39,12 +39,12 @@ func TestShortWaitsAreNotShown(t *testing.T) {
 
 		copied := a.stageRequest(s, &image{name: "x.image"}).Progress
 		copied(1, 4)
-		time.Sleep(installer.ProgressInterval - 1)
+		time.Sleep(installer.ProgressInterval - time.Nanosecond)
 		copied(2, 4)
 		if _, progress := shown(); progress != nil {
 			t.Errorf("shown at once: %+v", progress)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		copied(3, 4)
 		copied(4, 4)
 		if _, progress := shown(); progress == nil || progress.Percent != 75 {

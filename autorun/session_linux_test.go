@@ -77,9 +77,6 @@ func agentMain(runDir, target string) {
 			fmt.Println("agent:", err)
 			os.Exit(1)
 		}
-		if run.Unit() != "" {
-			fmt.Println("agent: unit", run.Unit())
-		}
 		fmt.Println("agent: started")
 		if os.Getenv("TEST_PULL") != "" {
 			for exists := false; !exists; time.Sleep(time.Millisecond) {

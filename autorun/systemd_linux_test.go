@@ -127,18 +127,6 @@ func (b *box) journal() string {
 	return strings.TrimSpace(text[strings.LastIndex(text, "BEGIN\n")+len("BEGIN\n"):])
 }
 
-// unit is the name of the newest script's unit, which the agent has told.
-func (b *box) unit(log []string) string {
-	b.t.Helper()
-	for _, line := range slices.Backward(log) {
-		if name, ok := strings.CutPrefix(line, "agent: unit "); ok {
-			return name
-		}
-	}
-	b.t.Fatalf("no unit: %q", log)
-	return ""
-}
-
 // waiting are the units of scripts in which something runs or waits.
 func (b *box) waiting() string {
 	b.t.Helper()
