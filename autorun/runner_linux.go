@@ -125,7 +125,7 @@ func (r *Runner) startUnit(ctx context.Context, run *Run) (life, error) {
 		})
 		if err != nil {
 			if s != nil {
-				s.dismiss()
+				s.abandon()
 			}
 			return nil, err
 		}

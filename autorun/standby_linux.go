@@ -176,6 +176,14 @@ func (s *standby) dismiss() {
 	s.process.Release()
 }
 
+// abandon ends the process at once: it must not find the record of a start that
+// has failed.
+func (s *standby) abandon() {
+	s.process.Kill()
+	s.process.Release()
+	s.conn.Close()
+}
+
 // run has the process run the script whose private directory is dir. From the
 // moment that it was told, the script may run, and may have stopped the agent:
 // then the end of ctx is no error. It returns errGone where nothing was executed
@@ -185,7 +193,7 @@ func (s *standby) run(ctx context.Context, dir string) (life, error) {
 	u := &unit{session: session{dir: dir}, systemd: s.systemd, name: s.unit}
 	control, err := listen(dir)
 	if err != nil {
-		s.dismiss()
+		s.abandon()
 		return nil, err
 	}
 	defer control.Close()
