@@ -244,7 +244,7 @@ func (a *Agent) adopt(ctx context.Context) {
 		return
 	}
 	if run != nil {
-		a.Log.Info("script of an earlier run taken over", zap.String("id", run.ID()), inUnit(run))
+		a.Log.Info("script of an earlier run taken over", zap.String("id", run.ID()), zap.String("unit", run.Unit()))
 		a.occupy(nil, "a script that an earlier run of the agent started")
 		exit, err := run.Wait(ctx)
 		if ctx.Err() != nil {

@@ -190,7 +190,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 		return o.result(Failed, "not started: %v", err), CodeScript
 	}
 	a.scripted = true
-	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id), inUnit(run))
+	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id), zap.String("unit", run.Unit()))
 	if o.drop(); len(v.Bytes()) > freeAtOnce { // the runner has its own copy
 		debug.FreeOSMemory()
 	}
@@ -209,14 +209,6 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 		a.releasing.Wait()
 	}
 	return ended(o, exit)
-}
-
-// inUnit is the field that says where a script runs; none for a session.
-func inUnit(run *autorun.Run) zap.Field {
-	if run.Unit() == "" {
-		return zap.Skip()
-	}
-	return zap.String("unit", run.Unit())
 }
 
 // freeAtOnce is the size of a script whose memory is given back while it runs.
