@@ -270,7 +270,7 @@ func (r *Runner) adoptOrphan(ctx context.Context) (*Run, error) {
 		switch {
 		case r.waiting != nil && r.waiting.unit == name:
 		case name == string(waits):
-			if err := r.systemd.stop(name); err != nil {
+			if err := r.systemd.end(ctx, name); err != nil {
 				return nil, fmt.Errorf("end the unit of an earlier agent: %w", err)
 			}
 			os.Remove(file)

@@ -33,8 +33,10 @@ const (
 	// told how its script ended.
 	exitPatience = 5 * time.Second
 
-	// wakeEvery is how often a process that waits is told to go on until it
-	// answers: the first time may be before it has stopped.
+	// stopEvery is how often it is looked whether a process has stopped itself.
+	stopEvery = 2 * time.Millisecond
+
+	// wakeEvery is how often a process that waits is told to go on until it answers.
 	wakeEvery = 20 * time.Millisecond
 )
 
@@ -67,15 +69,7 @@ func (r *Runner) Prepare(ctx context.Context) error {
 	if r.waiting != nil {
 		return nil
 	}
-	name := newUnit()
-	parent, err := makeParent(r.runDir)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(parent, standbyFile), []byte(name), 0o600)
-	}
-	var s *standby
-	if err == nil {
-		s, err = r.launch(ctx, name)
-	}
+	s, err := r.launch(ctx, newUnit())
 	if err != nil {
 		return fmt.Errorf("prepare a unit for scripts: %w", err)
 	}
@@ -91,8 +85,7 @@ func (r *Runner) Close() {
 	}
 	defer r.mu.Unlock()
 	if r.waiting != nil {
-		os.Remove(filepath.Join(r.runDir, scriptDir, standbyFile))
-		r.waiting.dismiss()
+		r.waiting.dismiss() // standbyFile still names it: the next agent may find it before it has ended
 	}
 	r.waiting = nil
 }
@@ -134,6 +127,9 @@ func (r *Runner) launch(ctx context.Context, name string) (*standby, error) {
 	defer os.Remove(socket)
 	defer listener.Close()
 	s := &standby{systemd: r.systemd, unit: name}
+	if err := os.WriteFile(filepath.Join(parent, standbyFile), []byte(name), 0o600); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, launchPatience)
 	defer cancel()
 	if err := r.systemd.start(ctx, s.unit, socket); err != nil {
@@ -143,6 +139,9 @@ func (r *Runner) launch(ctx context.Context, name string) (*standby, error) {
 	defer stop()
 	if s.conn, err = listener.AcceptUnix(); err == nil {
 		s.process, err = peer(s.conn)
+	}
+	if err == nil {
+		err = awaitStop(ctx, s.process.Pid)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: its process did not report: %w", s.unit, err), r.systemd.stop(s.unit))
@@ -167,6 +166,22 @@ func peer(conn *net.UnixConn) (*os.Process, error) {
 		return nil, fmt.Errorf("process %d belongs to user %d", who.Pid, who.Uid)
 	}
 	return os.FindProcess(int(who.Pid))
+}
+
+// awaitStop waits until the process has stopped itself: SIGCONT does nothing
+// before.
+func awaitStop(ctx context.Context, pid int) error {
+	for {
+		fields, err := processFields(pid)
+		if err != nil || fields[0] == "T" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(stopEvery):
+		}
+	}
 }
 
 // dismiss lets the process go: it finds nobody at the other end.

@@ -189,16 +189,26 @@ func (s *systemd) runs(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	pid, _ := st["MainPID"].Value().(uint32)
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.FormatUint(uint64(pid), 10), "stat"))
+	fields, err := processFields(int(pid))
 	if err != nil {
 		return false, nil
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // a name may hold anything
-	if len(fields) < 7 {
-		return false, nil
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 32)
+	flags, err := strconv.ParseUint(fields[6], 10, 32)
 	return err == nil && flags&exiting == 0, nil
+}
+
+// processFields are those of /proc/PID/stat from the third on, the state
+// (proc(5)); at least seven.
+func processFields(pid int) ([]string, error) {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // a name may hold anything
+	if len(fields) < 7 {
+		return nil, fmt.Errorf("process %d: its state cannot be read", pid)
+	}
+	return fields, nil
 }
 
 // exiting is set in the flags of a process, field 9 of /proc/PID/stat, from the
@@ -213,6 +223,20 @@ func (s *systemd) stop(name string) error {
 		err := l.manager(ctx, "StopUnit", name, jobModeReplace).Store(&job)
 		return errors.Join(err, l.manager(ctx, "ResetFailedUnit", name).Err)
 	})
+}
+
+// end is stop, and waits until the main process has ended, for exitPatience at
+// most: whoever looks next must not take it for a script.
+func (s *systemd) end(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, exitPatience)
+	defer cancel()
+	err := s.stop(name)
+	for there := true; there && err == nil && ctx.Err() == nil; {
+		if there, err = s.runs(ctx, name); there {
+			time.Sleep(10 * stopEvery)
+		}
+	}
+	return err
 }
 
 // kill sends a signal to the processes of a unit: "main" or "all" of them.
