@@ -300,7 +300,6 @@ func awaitOrder(socket string) (dir string, control *os.File, agent *net.UnixCon
 			p.Release()
 		}
 		debug.FreeOSMemory()
-		unmapFiles()
 		unix.Kill(os.Getpid(), unix.SIGSTOP)
 		if dir, control, err = takeOrder(agent, filepath.Dir(socket)); err == nil {
 			return dir, control, agent
@@ -319,32 +318,6 @@ func awaitOrder(socket string) (dir string, control *os.File, agent *net.UnixCon
 		}
 	}
 	return "", nil, nil
-}
-
-// unmapFiles gives back the pages of files, which is this program, that are in
-// this process's memory as they are in the file: the page cache keeps them for
-// the agent, and here they come back when they are needed (madvise(2),
-// MADV_DONTNEED).
-func unmapFiles() {
-	text, err := os.ReadFile("/proc/self/smaps")
-	if err != nil {
-		return
-	}
-	var mapping []string // address, permissions, offset, device, inode, path
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) >= 5 && !strings.HasSuffix(fields[0], ":") {
-			mapping = fields
-			continue
-		}
-		if len(fields) < 2 || fields[0] != "Anonymous:" || fields[1] != "0" || len(mapping) < 6 || mapping[1] != "r-xp" && mapping[1] != "r--p" || mapping[4] == "0" {
-			continue
-		}
-		var from, to uintptr
-		if n, _ := fmt.Sscanf(mapping[0], "%x-%x", &from, &to); n == 2 {
-			unix.RawSyscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
-		}
-	}
 }
 
 // takeOrder reads what standby.run writes.
