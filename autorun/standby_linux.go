@@ -266,8 +266,7 @@ func (u *unit) wait(ctx context.Context, output func(string)) (ending, error) {
 // coming reports whether the unit is there though nobody listens: systemd may
 // start it only when the agent that asked for it has stopped (After=).
 func (u *unit) coming(ctx context.Context) bool {
-	o := orphan{systemd: u.systemd, name: u.name, dir: u.dir}
-	there, err := o.look(ctx)
+	there, err := u.systemd.look(ctx, u.name)
 	return err == nil && there != nil && !there.ended()
 }
 

@@ -92,9 +92,9 @@ type execCommand struct {
 const startPriority = -10
 
 // unitProperties describes the unit of the next script, whose process reports at
-// the path socket. None of it refers to usbagent.service but
-// After=, which is an order and no bond: at a shutdown the script is stopped
-// first, so that the agent still sees its end.
+// the path socket. None of it refers to usbagent.service but After=, which is an
+// order and no bond: at a shutdown the script is stopped first, so that the agent
+// still sees its end.
 func unitProperties(program, socket string) []property {
 	p := func(name string, value any) property { return property{name, dbus.MakeVariant(value)} }
 	return []property{
@@ -176,15 +176,20 @@ func (s *systemd) find(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
+// look asks for the state of a unit; nil where there is no such unit.
+func (s *systemd) look(ctx context.Context, name string) (state, error) {
+	l, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	return l.read(ctx, name)
+}
+
 // runs reports whether the main process of a unit is there. systemd may not have
 // heard yet that one has ended.
 func (s *systemd) runs(ctx context.Context, name string) (bool, error) {
-	l, err := s.connect(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer l.close()
-	st, err := l.read(ctx, name)
+	st, err := s.look(ctx, name)
 	if err != nil {
 		return false, err
 	}
@@ -273,7 +278,7 @@ type orphan struct {
 func (o *orphan) wait(ctx context.Context, _ func(string)) (ending, error) {
 	var last state
 	for {
-		there, err := o.look(ctx)
+		there, err := o.systemd.look(ctx, o.name)
 		if there != nil {
 			last = there
 		}
@@ -289,15 +294,6 @@ func (o *orphan) wait(ctx context.Context, _ func(string)) (ending, error) {
 		case <-time.After(lookEvery):
 		}
 	}
-}
-
-func (o *orphan) look(ctx context.Context) (state, error) {
-	l, err := o.systemd.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer l.close()
-	return l.read(ctx, o.name)
 }
 
 func (o *orphan) release() error { return o.systemd.stop(o.name) }
