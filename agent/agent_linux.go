@@ -34,6 +34,7 @@ type Agent struct {
 	mu        sync.Mutex
 	sticks    []*stick // plugged in, order of arrival
 	welcome   []string // disks that the LED is on for before they were looked at
+	inserted  bool     // since there was nothing to do
 	arrivals  uint64
 	wake      chan struct{} // a stick became ready, or was pulled
 	opened    chan string   // disks that were opened to look for a medium

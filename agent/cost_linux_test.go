@@ -22,12 +22,15 @@ const (
 	maxIdleWakeups = 2         // in a minute
 )
 
-// process reads a number from the status of a process, or the sum over its
-// threads where the name is one of a thread's.
+// process reads a number of the daemon's process, or the sum over its threads
+// where the name is one of a thread's.
 func (b *bench) process(name string) (sum int64) {
 	b.t.Helper()
 	pattern := fmt.Sprintf("/proc/%d/status", b.daemon.Process.Pid)
-	if name == "voluntary_ctxt_switches" {
+	switch name {
+	case "rchar": // proc_pid_io(5)
+		pattern = fmt.Sprintf("/proc/%d/io", b.daemon.Process.Pid)
+	case "voluntary_ctxt_switches":
 		pattern = fmt.Sprintf("/proc/%d/task/*/status", b.daemon.Process.Pid)
 	}
 	paths, err := filepath.Glob(pattern)
@@ -56,6 +59,9 @@ func TestIdleCostsLittle(t *testing.T) {
 	b := newBench(t)
 	b.program = withoutRace // the race detector has threads and memory of its own
 	b.start()
+	program, err := os.Stat(fmt.Sprintf("/proc/%d/exe", b.daemon.Process.Pid))
+	b.must(err)
+	b.wait("the daemon to have read its program, once", func() bool { return b.process("rchar") > program.Size() })
 	b.holdsLittle("before a stick")
 	f := b.keyringFiles()
 	f["autorun.sh"] = script(scriptSize)

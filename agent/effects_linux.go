@@ -14,6 +14,17 @@ import (
 	"usbagent/signature"
 )
 
+// How far the heap may grow between two rounds of the garbage collector
+// (runtime/debug.SetGCPercent), which starts at 4 MB for 100.
+const (
+	// IdleGCPercent is for a daemon that nobody waits for: it keeps little, and
+	// the events of other devices leave nothing but garbage.
+	IdleGCPercent = 25
+
+	// stickGCPercent is for the work on a stick: one round takes 8 ms of a board.
+	stickGCPercent = 100
+)
+
 // work is the one goroutine that has effects: stick after stick, in order of
 // arrival. What an earlier run of the agent left running comes first.
 func (a *Agent) work(ctx context.Context) {
@@ -31,7 +42,6 @@ func (a *Agent) work(ctx context.Context) {
 		case a.concluded <- struct{}{}:
 		default:
 		}
-		debug.FreeOSMemory() // the next stick may be months away
 	}
 }
 
@@ -85,9 +95,13 @@ func (a *Agent) restarting() bool {
 func (a *Agent) next(ctx context.Context) *stick {
 	var grace *time.Timer
 	for {
-		s, wait := a.choose()
+		s, wait, over := a.choose()
 		if s != nil && wait <= 0 {
 			return s
+		}
+		if over { // the next stick may be months away
+			debug.SetGCPercent(IdleGCPercent)
+			debug.FreeOSMemory()
 		}
 		var after <-chan time.Time
 		if s != nil {
@@ -107,21 +121,26 @@ func (a *Agent) next(ctx context.Context) *stick {
 }
 
 // choose returns the first ready stick, and how long it has to let an earlier
-// one, which is still being read, go first.
-func (a *Agent) choose() (*stick, time.Duration) {
+// one, which is still being read, go first. Where there is none, over says that
+// sticks were worked on and none is any more.
+func (a *Agent) choose() (s *stick, wait time.Duration, over bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var wait time.Duration
+	over = a.inserted
 	for _, s := range a.sticks {
 		if s.ready && !s.taken {
 			s.taken = wait <= 0
-			return s, wait
+			return s, wait, false
 		}
 		if !s.prepared {
+			over = false
 			wait = max(wait, ArrivalGrace-time.Since(s.entry.Started))
 		}
 	}
-	return nil, 0
+	if over {
+		a.inserted = false
+	}
+	return nil, 0, over
 }
 
 // nudge wakes the worker.

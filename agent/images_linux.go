@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -32,7 +31,6 @@ const (
 // imageStep offers the images of s to the installer, in byte order of their
 // names. The first that installs ends the list, and the board restarts.
 func (a *Agent) imageStep(ctx context.Context, s *stick) {
-	defer debug.SetGCPercent(debug.SetGCPercent(imageGCPercent)) // one round takes 8 ms of a board
 	var misfits []ledger.Step
 	fits := false
 	for _, v := range s.volumes {
@@ -315,10 +313,6 @@ func (a *Agent) waiting(s *stick, what string) (over func()) {
 		}
 	}
 }
-
-// imageGCPercent has the garbage collector begin at 4 MB while images are
-// offered; the daemon's is lower.
-const imageGCPercent = 100
 
 // install hands the image over, with its way through the ledger.
 func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // prepare mounts and reads a stick. It may hang as long as the device does;
 // nothing waits for it.
 func (a *Agent) prepare(s *stick) {
+	debug.SetGCPercent(stickGCPercent) // until there is nothing to do
 	err := a.examine(s)
 	s.late()
 	awaitPull(s.ctx, err)

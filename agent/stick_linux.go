@@ -90,6 +90,7 @@ func (a *Agent) insert(disk netlink.Disk, announced uint64) {
 	a.arrivals++
 	s.order, s.light.Order = a.arrivals, a.arrivals
 	a.sticks = append(a.sticks, s)
+	a.inserted = true
 	a.mu.Unlock()
 	a.publish()
 	if s.complete {

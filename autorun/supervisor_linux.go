@@ -57,6 +57,9 @@ func (s *supervisor) supervise(control *os.File) int {
 		return 2
 	}
 	end := s.run(signals)
+	if s.unit {
+		hangUp()
+	}
 	// Before anybody is told, so that an agent that dies now finds it.
 	writeJSON(filepath.Join(s.dir, exitFile), end)
 	s.tell.end(end)
@@ -68,6 +71,19 @@ func (s *supervisor) supervise(control *os.File) int {
 		return end.Status
 	}
 	return 0
+}
+
+// hangUp closes this process's end of the journal's stream: a last line without
+// a newline gets into the journal when nobody holds the stream any more, and who
+// is told of the end may ask for it at once.
+func hangUp() {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer null.Close()
+	unix.Dup3(int(null.Fd()), 1, 0)
+	unix.Dup3(int(null.Fd()), 2, 0)
 }
 
 // listen serves the agents that come, one after the other.

@@ -41,10 +41,6 @@ const (
 // ledTimeout bounds the switching off of the LED at the end.
 const ledTimeout = time.Second
 
-// gcPercent has the garbage collector begin at 2 MB instead of 4 MB: the daemon
-// keeps little, and is idle nearly always (docs/performance.md).
-const gcPercent = 50
-
 // hidden runs the subcommands that only the daemon itself starts.
 func hidden(args []string) (int, bool) {
 	if len(args) == 0 {
@@ -62,7 +58,7 @@ func hidden(args []string) (int, bool) {
 // runDaemon runs the daemon until SIGTERM or SIGINT; SIGHUP starts it anew
 // with the configuration as it is then.
 func runDaemon(path string, bench benchFlags) error {
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(agent.IdleGCPercent)
 	if err := os.MkdirAll(bench.RunDir, 0o755); err != nil {
 		return fmt.Errorf("make run directory: %w", err)
 	}
