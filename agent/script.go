@@ -4,7 +4,6 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"os"
 
 	"usbagent/autorun"
+	"usbagent/internal/sha256"
 	"usbagent/keyring"
 	"usbagent/ledger"
 	"usbagent/signature"

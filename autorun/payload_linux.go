@@ -5,7 +5,6 @@ package autorun
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"usbagent/internal/sha256"
 	"usbagent/internal/staging"
 )
 

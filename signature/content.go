@@ -4,7 +4,8 @@ package signature
 
 import (
 	"crypto/md5"
-	"crypto/sha256"
+
+	"usbagent/internal/sha256"
 )
 
 // hashChunk is how many bytes are hashed at once, small enough for both hash

@@ -20,18 +20,19 @@ var rooms = map[string][]string{
 	"config":           {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"netlink":          {"github.com/pilebones/go-udev/netlink", "golang.org/x/sys/unix"},
 	"mount":            {"internal/durable", "internal/detach", "github.com/godbus/dbus/v5", "github.com/moby/sys/mountinfo", "golang.org/x/sys/unix"},
-	"signature":        {"go.mozilla.org/pkcs7", "golang.org/x/crypto/..."},
+	"signature":        {"internal/sha256", "go.mozilla.org/pkcs7", "golang.org/x/crypto/..."},
 	"keyring":          {"signature", "internal/durable"},
-	"autorun":          {"signature", "internal/durable", "internal/detach", "internal/staging", "golang.org/x/sys/unix", "github.com/godbus/dbus/v5", "github.com/coreos/go-systemd/v22/..."},
+	"autorun":          {"signature", "internal/durable", "internal/detach", "internal/sha256", "internal/staging", "golang.org/x/sys/unix", "github.com/godbus/dbus/v5", "github.com/coreos/go-systemd/v22/..."},
 	"executedlist":     {"internal/durable"},
 	"ledger":           {"internal/durable"},
 	"installer":        {"internal/durable", "internal/staging", "github.com/godbus/dbus/v5", "golang.org/x/sys/unix"},
 	"led":              {"github.com/stianeikeland/go-rpio/v4", "github.com/warthog618/go-gpiocdev", "golang.org/x/sys/unix"},
 	"internal/durable": {"golang.org/x/sys/unix"},
 	"internal/detach":  {"golang.org/x/sys/unix"},
+	"internal/sha256":  {},
 	"internal/staging": {"internal/durable", "golang.org/x/sys/unix"},
 	"agent": {"config", "netlink", "mount", "signature", "keyring", "autorun", "executedlist", "ledger", "installer", "led",
-		"internal/durable", "internal/staging", "go.uber.org/zap", "go.uber.org/zap/...", "golang.org/x/sys/unix"},
+		"internal/durable", "internal/sha256", "internal/staging", "go.uber.org/zap", "go.uber.org/zap/...", "golang.org/x/sys/unix"},
 }
 
 const module = "usbagent/"
