@@ -143,7 +143,7 @@ func (k publicKey) fits(sigAlg string) bool {
 func (k publicKey) verifyDigest(h crypto.Hash, digest, sig []byte) bool {
 	switch pub := k.value.(type) {
 	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(pub, h, digest, sig) == nil
+		return verifyPKCS1v15(pub, h, digest, sig)
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(pub, digest, sig)
 	}
