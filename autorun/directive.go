@@ -91,10 +91,28 @@ func (e *DirectiveError) Error() string { return fmt.Sprintf("line %d: %s", e.Li
 // any well-formed line says, since a later usbagent may know the other words.
 func ParseDirectives(script []byte) (Directives, error) {
 	p := parser{leading: true}
-	for rest, more := script, true; more; p.number++ {
+	rest := script
+	for more := true; more && p.leading; p.number++ {
 		var line []byte
 		line, rest, more = bytes.Cut(rest, []byte("\n"))
 		p.line(line)
+		p.leading = p.leading && leads(rest)
+	}
+	// The rest, which may be 64 MB, has no directive that counts; a line that
+	// is meant to be one has this word.
+	for p.err == nil {
+		i := indexProgram(rest)
+		if i < 0 {
+			break
+		}
+		begin := bytes.LastIndexByte(rest[:i], '\n') + 1
+		p.number += bytes.Count(rest[:begin], []byte("\n"))
+		line, after, more := bytes.Cut(rest[begin:], []byte("\n"))
+		p.line(line)
+		if !more {
+			break
+		}
+		rest, p.number = after, p.number+1
 	}
 	if p.err != nil {
 		return Directives{Requires: p.found.Requires}, p.err
@@ -123,9 +141,7 @@ func (p *parser) line(line []byte) {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
 	line = bytes.TrimRight(line, " \t\r")
-	if p.leading {
-		p.leading = len(line) == 0 || line[0] == '#' || bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#"))
-	}
+	p.leading = p.leading && leads(line)
 	like := looksLikeDirective(line)
 	switch {
 	case !like:
@@ -139,6 +155,45 @@ func (p *parser) line(line []byte) {
 		p.count++
 		p.directive(string(line))
 	}
+}
+
+// leads reports whether the first line of text is a comment or blank.
+func leads(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t")
+	if len(text) > 0 && text[0] == '#' {
+		return true
+	}
+	text = bytes.TrimLeft(text, " \t\r")
+	return len(text) == 0 || text[0] == '\n'
+}
+
+// programWord is the name that every directive begins with.
+const programWord = "usbagent"
+
+// programSkip says of each byte how far programWord can be moved on that was
+// compared where this byte was below its last letter.
+var programSkip = func() (skip [256]uint8) {
+	for c := range skip {
+		skip[c] = uint8(len(programWord))
+	}
+	for i, c := range []byte(programWord[:len(programWord)-1]) {
+		skip[c] = uint8(len(programWord) - 1 - i)
+		skip[c-'a'+'A'] = skip[c]
+	}
+	return skip
+}()
+
+// indexProgram returns where programWord begins in text, in whatever letters,
+// or -1. It looks at every eighth byte (Horspool); package bytes looks at each,
+// with no help of the processor on ARMv7.
+func indexProgram(text []byte) int {
+	const last = len(programWord) - 1
+	for i := last; i < len(text); i += int(programSkip[text[i]]) {
+		if bytes.EqualFold(text[i-last:i+1], []byte(programWord)) {
+			return i - last
+		}
+	}
+	return -1
 }
 
 // looksLikeDirective reports whether somebody who reads the line, or a part of
@@ -157,7 +212,7 @@ func looksLikeDirective(line []byte) bool {
 // resembles reports whether text is "# usbagent:" but for blanks, the number
 // of hashes, letter case and byte order marks.
 func resembles(text []byte) bool {
-	const word = "usbagent"
+	const word = programWord
 	if len(text) <= len(word) {
 		return false // most lines of a script that carries data
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -267,6 +268,36 @@ func TestRewrite(t *testing.T) {
 	}
 	if _, edits, err := Rewrite([]byte("\ufeffecho\n"), Wish{}); err != nil || len(edits) != 0 {
 		t.Errorf("nothing wished: %v, %v", edits, err)
+	}
+}
+
+// lineByLine is what ParseDirectives returns, without what makes it fast.
+func lineByLine(script []byte) (Directives, error) {
+	p := parser{leading: true}
+	for line := range bytes.SplitSeq(script, []byte("\n")) {
+		p.line(line)
+		p.number++
+	}
+	if p.err != nil {
+		return Directives{Requires: p.found.Requires}, p.err
+	}
+	return p.found, nil
+}
+
+func TestDirectivesLineByLine(t *testing.T) {
+	words := []string{"\n", "\n", "\n", "\r", " ", "\t", "#", "# ", "# usbagent: ", "# usbagent: run always", "#USBAgent :", "usbagent", "usbagen", "# usb", "agent: x",
+		"usbagent: requires 9.9", "# usbagent: requires 1.0", "\ufeff", "\u00a0", "echo", "x", "\v", "\x00", "t", "U", "ausbagent"}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 200_000 {
+		var script []byte
+		for range random.IntN(14) {
+			script = append(script, words[random.IntN(len(words))]...)
+		}
+		got, gotErr := ParseDirectives(script)
+		want, wantErr := lineByLine(script)
+		if !reflect.DeepEqual(got, want) || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
+			t.Fatalf("%q: %+v, %v; line by line %+v, %v", script, got, gotErr, want, wantErr)
+		}
 	}
 }
 

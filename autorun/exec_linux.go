@@ -98,10 +98,15 @@ func boundName(root *os.File, name, path string) (string, error) {
 // oomScore is what the kernel's OOM killer adds for a process (proc(5)).
 const oomScore = "/proc/self/oom_score_adj"
 
+// usualSlack is the timer slack of a process for which nobody asked for another,
+// in nanoseconds (prctl(2), PR_SET_TIMERSLACK).
+const usualSlack = 50_000
+
 // begin starts the shell without what a root login does not have and the agent
-// or its unit may have: a child gets the caller's umask, priority and OOM score.
-// The latter this process takes back afterwards; the priority is that of the
-// calling thread alone, to which the caller has locked itself.
+// or its unit may have: a child gets the caller's umask, priority, timer slack
+// and OOM score. The latter this process takes back afterwards; priority and
+// slack are those of the calling thread alone, to which the caller has locked
+// itself.
 func begin(cmd *exec.Cmd) error {
 	unix.Umask(0o022)
 	// The system call's own number is 20 less the nice value (getpriority(2)).
@@ -109,6 +114,9 @@ func begin(cmd *exec.Cmd) error {
 		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 0); err != nil {
 			return fmt.Errorf("take the usual priority: %w", err)
 		}
+	}
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0); err != nil {
+		return fmt.Errorf("take the usual timer slack: %w", err)
 	}
 	// Not there on kernels without /proc; the script then keeps the agent's value.
 	if score, err := os.ReadFile(oomScore); err == nil && os.WriteFile(oomScore, []byte("0"), 0) == nil {

@@ -228,6 +228,9 @@ func TestScriptIsRootLogin(t *testing.T) {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, startPriority); err != nil {
 		t.Fatal(err)
 	}
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 20*usualSlack, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
 	held, err := os.Open("/etc/passwd") // and one that is inherited
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +238,7 @@ func TestScriptIsRootLogin(t *testing.T) {
 	defer held.Close()
 	unix.FcntlInt(held.Fd(), unix.F_SETFD, 0)
 	fds := filepath.Join(t.TempDir(), "fds") // a pipe would be a descriptor of its own
-	got, exit := b.run(t, `echo "$0 $# $-"; pwd; readlink /proc/$$/fd/0; echo "umask $(umask) nice $(nice)"; cat /proc/$$/oom_score_adj
+	got, exit := b.run(t, `echo "$0 $# $-"; pwd; readlink /proc/$$/fd/0; echo "umask $(umask) nice $(nice) slack $(cat /proc/$$/timerslack_ns)"; cat /proc/$$/oom_score_adj
 tr '\0' ' ' </proc/$$/cmdline; echo; tr '\0' '\n' </proc/$$/environ | sort
 sh -c 'ls -l /proc/$1/fd >`+fds+`' sh $$; sed -n 's/.* \([0-9]* ->\)/fd \1/; s/:.*//; /^fd/p' `+fds+`
 cat /proc/$$/status | grep -E 'Sig(Blk|Ign)'; read line || echo stdin is empty
@@ -243,7 +246,7 @@ cat /proc/$$/status | grep -E 'Sig(Blk|Ign)'; read line || echo stdin is empty
 	want := `autorun.sh 0 
 ` + b.target + `
 /dev/null
-umask 0022 nice 0
+umask 0022 nice 0 slack 50000
 0
 /bin/sh autorun.sh 
 HOME=/root

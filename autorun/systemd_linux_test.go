@@ -184,7 +184,7 @@ func TestUnit(t *testing.T) {
 }
 
 func (b *box) testRootLogin(t *testing.T) {
-	end, got := b.run(`echo "$0 $#"; pwd; readlink /proc/$$/fd/0; echo "umask $(umask) nice $(nice)"; cat /proc/$$/oom_score_adj
+	end, got := b.run(`echo "$0 $#"; pwd; readlink /proc/$$/fd/0; echo "umask $(umask) nice $(nice) slack $(cat /proc/$$/timerslack_ns)"; cat /proc/$$/oom_score_adj
 tr '\0' ' ' </proc/$$/cmdline; echo; tr '\0' '\n' </proc/$$/environ | sed 's/=.*_ID.*//' | grep -vE '^(LANG|INVOCATION_ID|JOURNAL_STREAM)=' | sort
 ls -l /proc/$$/fd | sed -n 's/.* \([0-9]* ->\)/fd \1/; s/:.*//; /^fd/p'
 for what in CapBnd CapEff NoNewPrivs 'Seccomp:' SigIgn; do
@@ -198,7 +198,7 @@ grep ^0:: /proc/$$/cgroup; unshare --user true && mount -t tmpfs x /mnt && umoun
 	want := `autorun.sh 0
 ` + insideTarget + `
 /dev/null
-umask 0022 nice 0
+umask 0022 nice 0 slack 50000
 0
 /bin/sh autorun.sh
 HOME=/root

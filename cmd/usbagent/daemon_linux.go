@@ -47,7 +47,10 @@ func hidden(args []string) (int, bool) {
 		return 0, false
 	}
 	switch args[0] {
+	case "run":
+		coarseTimers()
 	case autorun.SupervisorCommand:
+		coarseTimers()
 		return autorun.SupervisorMain(args[1:]), true
 	case "confined-ntfs-3g":
 		return mount.ConfinedMain(args[1:]), true

@@ -21,7 +21,7 @@ const maxBinarySize = 8_700_000
 // cobra's own templates.
 func TestBinaryForTheBoard(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "usbagent")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -dumpdep", "-o", program, ".")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -R 4096 -dumpdep", "-o", program, ".")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

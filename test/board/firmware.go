@@ -359,9 +359,9 @@ func buildGuestd(path, arch string) error {
 
 // goBuild compiles a package statically for Linux on arch ("arm" is ARMv7).
 func goBuild(path, arch, pkg string) error {
-	env := []string{"GOOS=linux", "GOARCH=" + arch, "CGO_ENABLED=0"}
+	env, flags := []string{"GOOS=linux", "GOARCH=" + arch, "CGO_ENABLED=0"}, "-s -w"
 	if arch == "arm" {
-		env = append(env, "GOARM=7")
+		env, flags = append(env, "GOARM=7"), flags+" -R 4096" // as the Makefile
 	}
-	return command(env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, pkg)
+	return command(env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+flags, "-o", path, pkg)
 }
