@@ -19,8 +19,11 @@ import (
 // first. The files of the blink times are there only while the timer trigger
 // is active.
 type sysfs struct {
-	write func(attribute, value string) error
-	full  string // max_brightness
+	files interface {
+		write(attribute, value string) error
+		close() error
+	}
+	full string // max_brightness
 }
 
 func openSysfs(root, name string) (driver, error) {
@@ -28,9 +31,7 @@ func openSysfs(root, name string) (driver, error) {
 	if _, err := os.Stat(dir + "/brightness"); err != nil {
 		return nil, err
 	}
-	return &sysfs{full: fullBrightness(dir), write: func(attribute, value string) error {
-		return writeFile(dir+"/"+attribute, value)
-	}}, nil
+	return &sysfs{full: fullBrightness(dir), files: &attributes{dir: dir}}, nil
 }
 
 // fullBrightness is what the LED calls its brightest, 255 where it does not
@@ -46,7 +47,7 @@ func fullBrightness(dir string) string {
 
 // take ends the trigger. A kernel without triggers has no file for them.
 func (s *sysfs) take() error {
-	err := s.write("trigger", "none")
+	err := s.files.write("trigger", "none")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -55,9 +56,9 @@ func (s *sysfs) take() error {
 
 func (s *sysfs) set(on bool) error {
 	if on {
-		return s.write("brightness", s.full)
+		return s.files.write("brightness", s.full)
 	}
-	return s.write("brightness", "0")
+	return s.files.write("brightness", "0")
 }
 
 // blink has the timer trigger blink, which goes on when this process dies.
@@ -66,13 +67,13 @@ func (s *sysfs) blink(on, off time.Duration) error {
 	for _, w := range [][2]string{
 		{"trigger", "timer"}, {"delay_on", milliseconds(on)}, {"delay_off", milliseconds(off)},
 	} {
-		if err := s.write(w[0], w[1]); err != nil {
+		if err := s.files.write(w[0], w[1]); err != nil {
 			return errors.Join(errSoftware, err)
 		}
 	}
 	return nil
 }
 
-func (s *sysfs) close() error { return nil }
+func (s *sysfs) close() error { return s.files.close() }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -54,6 +54,12 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
+// writer is a LED's files.
+type writer func(attribute, value string) error
+
+func (w writer) write(attribute, value string) error { return w(attribute, value) }
+func (w writer) close() error                        { return nil }
+
 // fullTree is a LED with the timer trigger and its two files.
 func fullTree() map[string]string {
 	return map[string]string{"brightness": "0\n", "max_brightness": "255\n", "trigger": "[none] timer heartbeat\n", "delay_on": "500\n", "delay_off": "500\n"}
@@ -131,13 +137,13 @@ func TestSysfsOrderOfWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var writes []string
-				s := &sysfs{full: "255", write: func(attribute, value string) error {
+				s := &sysfs{full: "255", files: writer(func(attribute, value string) error {
 					writes = append(writes, attribute+"="+value)
 					if c.noTimer && value == "timer" {
 						return &fs.PathError{Op: "write", Path: "trigger", Err: syscall.EINVAL}
 					}
 					return nil
-				}}
+				})}
 				l := start(s, nil, func(err error) { t.Error(err) }, false)
 				for _, k := range []Kind{On, Blink, On, Blink, Off} {
 					l.Show(Pattern{Kind: k})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -123,6 +124,10 @@ func (s *Source) collect() {
 	buf := make([]byte, peekSize)
 	fds := []unix.PollFd{{Fd: int32(s.conn.Fd), Events: unix.POLLIN}, {Fd: int32(s.wake), Events: unix.POLLIN}}
 	for {
+		// Whom the last messages woke goes first: a thread that waits in the
+		// kernel keeps its right to run Go code for a while, which on one
+		// processor is the only one.
+		runtime.Gosched()
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			s.pending.end(fmt.Errorf("wait for uevents: %w", err))
 			return
