@@ -31,6 +31,7 @@ const (
 // imageStep offers the images of s to the installer, in byte order of their
 // names. The first that installs ends the list, and the board restarts.
 func (a *Agent) imageStep(ctx context.Context, s *stick) {
+	s.unhold()
 	var misfits []ledger.Step
 	fits := false
 	for _, v := range s.volumes {

@@ -190,6 +190,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 		return o.result(Failed, "not started: %v", err), CodeScript
 	}
 	a.scripted = true
+	s.unhold()
 	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id), zap.String("unit", run.Unit()))
 	if o.drop(); len(v.Bytes()) > freeAtOnce { // the runner has its own copy
 		debug.FreeOSMemory()

@@ -51,6 +51,7 @@ func (a *Agent) report(s *stick, step ledger.Step, code int) {
 // finish ends the work on a stick: its result is remembered and the LED shows
 // it. Nothing is finished while the system is about to restart.
 func (a *Agent) finish(s *stick) {
+	defer s.unhold()
 	a.mu.Lock()
 	s.entry.Finished, s.entry.Waiting = time.Now(), ""
 	switch {

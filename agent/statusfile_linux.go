@@ -41,7 +41,8 @@ func (f *statusFile) poke(state func() Status) {
 }
 
 // hold keeps follow from writing until release, which may be called again, or
-// for StatusHold: on a single core the writing takes its time from the mount.
+// for StatusHold: on a single core the writing takes its time from the mount and
+// from what has to be before the script.
 func (f *statusFile) hold() (release func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -29,6 +29,7 @@ type stick struct {
 	// and the mount can begin at once.
 	complete bool
 	late     func() // what else is to do when a stick is found; once, and after the first mount where that can begin at once
+	held     func() // ends the hold of status.json, which takes its time from what comes before the script; nil where there is none
 
 	// What the preparing goroutine finds; the effects read it once ready is set.
 	volumes []*volume
@@ -70,6 +71,13 @@ func (s *stick) drop() {
 	s.offers, s.volumes = nil, nil
 }
 
+// unhold has status.json written again.
+func (s *stick) unhold() {
+	if s.held != nil {
+		s.held()
+	}
+}
+
 // insert begins with a new stick: the LED first, then all that may block.
 func (a *Agent) insert(disk netlink.Disk, announced uint64) {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -77,11 +85,10 @@ func (a *Agent) insert(disk netlink.Disk, announced uint64) {
 	s.log = a.Log.With(zap.String("device", disk.Name))
 	s.entry = ledger.Stick{BootID: a.BootID, DiskSeq: disk.DiskSeq, Device: disk.Name, Started: time.Now()}
 	s.complete = complete(disk, announced)
-	release := func() {}
 	if s.complete {
-		release = a.status.hold()
+		s.held = a.status.hold()
 	}
-	s.late = sync.OnceFunc(func() { a.tellFound(s); a.enablePolling(disk); release() })
+	s.late = sync.OnceFunc(func() { a.tellFound(s); a.enablePolling(disk) })
 	s.light.Working = true
 	a.recall(s)
 
@@ -94,7 +101,7 @@ func (a *Agent) insert(disk netlink.Disk, announced uint64) {
 	a.mu.Unlock()
 	a.publish()
 	if s.complete {
-		time.AfterFunc(StatusHold, s.late) // the device may never answer
+		time.AfterFunc(StatusHold, func() { s.late(); s.unhold() }) // the device may never answer
 	} else {
 		s.late()
 	}
