@@ -70,7 +70,7 @@ func (b *bench) superblock(device string) string {
 func TestLEDIsOnUntilTheReceiptIsSafe(t *testing.T) {
 	b := newReceiptBench(t)
 	calls := filepath.Join(b.dir, "calls")
-	b.under = []string{need.Tool(t, "strace"), "-D", "-f", "-y", "-qq", "-o", calls, "-e", "trace=write,fsync"}
+	b.under = []string{need.Tool(t, "strace"), "-D", "-f", "-y", "-qq", "-o", calls, "-e", "trace=pwrite64,fsync"}
 	b.start()
 	device := b.plug(b.stick("RECEIPT", b.keyringFiles()))
 	b.expect(b.done(device), "report", "done", "receipt written")
