@@ -41,7 +41,7 @@ const blockSize = 512
 // head is how much of the start of a device, in bytes, is read at once: most of
 // the places where Probe looks, and where FAT's and exFAT's drivers look after
 // it.
-const head = 68 << 10
+const head = 36 << 10
 
 // warm has the kernel begin to read the start of a device, and keep it for the
 // driver: it forgets what it has read of a device where a file system has

@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path"
-	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	udev "github.com/pilebones/go-udev/netlink"
 	"golang.org/x/sys/unix"
@@ -48,11 +49,12 @@ type Options struct {
 // Source is an open uevent socket with the goroutine that empties it. Its
 // methods may be called from any goroutine.
 type Source struct {
-	conn udev.UEventConn
-	wake int // eventfd that ends the goroutine
-	tell func(devpath string)
-	done chan struct{} // closed when the goroutine has ended
-	stop sync.Once
+	conn   udev.UEventConn
+	arrive *os.File // an epoll(7) instance that waits for the socket
+	tell   func(devpath string)
+	done   chan struct{} // closed when the goroutine has ended
+	stop   sync.Once
+	closed atomic.Bool
 
 	pending pending
 }
@@ -77,11 +79,31 @@ func open(o Options) (*Source, error) {
 		return nil, fmt.Errorf("listen for uevents: %w", err)
 	}
 	var err error
-	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if s.arrive, err = pollable(s.conn.Fd); err != nil {
 		s.conn.Close()
-		return nil, fmt.Errorf("listen for uevents: eventfd: %w", err)
+		return nil, fmt.Errorf("listen for uevents: epoll: %w", err)
 	}
 	return s, nil
+}
+
+// pollable returns a file that Go's network poller says is readable when the
+// socket fd is, or has an error. The poller would take no more events from the
+// socket itself once that showed nothing but EPOLLERR; an epoll instance shows
+// none.
+func pollable(fd int) (*os.File, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	if err == nil {
+		err = unix.SetNonblock(ep, true)
+	}
+	if err != nil {
+		unix.Close(ep)
+		return nil, err
+	}
+	return os.NewFile(uintptr(ep), "uevents"), nil
 }
 
 // Next waits for events of block devices and returns everything that came
@@ -108,48 +130,47 @@ func (s *Source) Counters() Counters { return s.pending.counted() }
 // Close ends the source and a waiting Next. It may be called more than once.
 func (s *Source) Close() {
 	s.stop.Do(func() {
-		_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1}) // never zero in either byte order
+		s.closed.Store(true)
+		s.arrive.Close()
 		<-s.done
 		s.conn.Close()
-		unix.Close(s.wake)
 	})
 }
 
 // collect empties the socket as events come, until Close or an error that
-// does not pass. It blocks in poll(2) without a timeout: go-udev's own reads
-// wake up every 200 ms, and Go's network poller takes no more events from a
-// descriptor that once showed nothing but EPOLLERR.
+// does not pass. It waits by Go's network poller: go-udev's own reads wake up
+// every 200 ms, and a thread that waits in the kernel keeps its right to run Go
+// code for a while, which on one processor is the only one.
 func (s *Source) collect() {
 	defer close(s.done)
 	buf := make([]byte, peekSize)
-	fds := []unix.PollFd{{Fd: int32(s.conn.Fd), Events: unix.POLLIN}, {Fd: int32(s.wake), Events: unix.POLLIN}}
-	for {
-		// Whom the last messages woke goes first: a thread that waits in the
-		// kernel keeps its right to run Go code for a while, which on one
-		// processor is the only one.
-		runtime.Gosched()
-		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
-			s.pending.end(fmt.Errorf("wait for uevents: %w", err))
-			return
-		}
-		s.pending.count(func(c *Counters) { c.Wakeups++ })
-		if fds[1].Revents != 0 {
-			s.pending.end(ErrClosed)
-			return
-		}
-		if err := s.drain(buf); err != nil {
-			s.pending.end(err)
-			return
-		}
+	var err error
+	raw, wrong := s.arrive.SyscallConn()
+	if wrong == nil {
+		waited := false
+		wrong = raw.Read(func(uintptr) bool {
+			if waited {
+				s.pending.count(func(c *Counters) { c.Wakeups++ })
+			}
+			waited = true
+			err = s.drain(buf)
+			return err != nil
+		})
+	}
+	switch {
+	case s.closed.Load():
+		s.pending.end(ErrClosed)
+	case wrong != nil:
+		s.pending.end(fmt.Errorf("wait for uevents: %w", wrong))
+	default:
+		s.pending.end(err)
 	}
 }
 
-// batch bounds the messages taken before Close is looked for again.
-const batch = 256
-
-// drain takes the messages that are there, and notes what they say.
+// drain takes the messages that are there, and notes what they say. It is an
+// error that the source was closed meanwhile.
 func (s *Source) drain(buf []byte) error {
-	for range batch {
+	for !s.closed.Load() {
 		n, _, err := unix.Recvfrom(s.conn.Fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		if errors.Is(err, unix.EAGAIN) {
 			return nil
@@ -162,7 +183,7 @@ func (s *Source) drain(buf []byte) error {
 			return err
 		}
 	}
-	return nil
+	return ErrClosed
 }
 
 // excuse notes an error that passes, and returns any other.
