@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -62,6 +63,10 @@ func hidden(args []string) (int, bool) {
 // with the configuration as it is then.
 func runDaemon(path string, bench benchFlags) error {
 	debug.SetGCPercent(agent.IdleGCPercent)
+	// A thread in a system call keeps its right to run Go code for a while, and
+	// one that is to take it over has to wait for the processor. With a second
+	// such right, who comes back from the kernel goes on at once.
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), 2))
 	if err := os.MkdirAll(bench.RunDir, 0o755); err != nil {
 		return fmt.Errorf("make run directory: %w", err)
 	}
