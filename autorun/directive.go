@@ -189,7 +189,7 @@ var programSkip = func() (skip [256]uint8) {
 func indexProgram(text []byte) int {
 	const last = len(programWord) - 1
 	for i := last; i < len(text); i += int(programSkip[text[i]]) {
-		if bytes.EqualFold(text[i-last:i+1], []byte(programWord)) {
+		if text[i]|0x20 == programWord[last] && bytes.EqualFold(text[i-last:i+1], []byte(programWord)) {
 			return i - last
 		}
 	}

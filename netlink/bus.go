@@ -22,15 +22,12 @@ const (
 // usbDevice returns the USB device that the device at lives below, by the
 // subsystem of its ancestors, not by the look of their names.
 func usbDevice(at dir) (dir, bool) {
-	for up := dir(filepath.Dir(string(at))); filepath.Base(string(up)) != "devices"; up = dir(filepath.Dir(string(up))) {
+	for up := at.up(); up.name() != "devices" && !up.root(); up = up.up() {
 		if up.subsystem() == "usb" && up.has("idVendor") { // an interface has the same subsystem, but no vendor
 			return up, true
 		}
-		if up == dir(filepath.Dir(string(up))) {
-			break
-		}
 	}
-	return "", false
+	return dir{}, false
 }
 
 // identifyUSB fills in a disk below the USB device usb.
@@ -59,7 +56,7 @@ func (d *Disk) identifyUSB(at, usb dir, allow []string) error {
 // interfaces lists the classes of all interfaces of a USB device, those of
 // devices behind it (a hub's) not included.
 func interfaces(usb dir) ([]string, error) {
-	entries, err := os.ReadDir(string(usb))
+	entries, err := os.ReadDir(usb.path)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +124,6 @@ func bundle(file string) bool {
 // held reports whether another block device, device mapper's for instance, is
 // built on the disk.
 func held(at dir) bool {
-	holders, err := os.ReadDir(string(at.join("holders")))
+	holders, err := os.ReadDir(at.join("holders").path)
 	return err == nil && len(holders) > 0
 }

@@ -33,14 +33,14 @@ func Declared(root string, d Disk) ([]string, error) {
 	if d.Bus != BusUSB {
 		return nil, nil
 	}
-	usb, ok := sysDir(root)+dir(d.USBPath), true
+	usb, ok := dir{path: sysDir(root).path + d.USBPath}, true
 	if d.USBPath == "" {
-		usb, ok = usbDevice(sysDir(root) + dir(d.DevPath))
+		usb, ok = usbDevice(dir{path: sysDir(root).path + d.DevPath})
 	}
 	if !ok {
 		return nil, nil
 	}
-	f, err := os.Open(string(usb.join("descriptors")))
+	f, err := os.Open(usb.join("descriptors").path)
 	if gone(err) {
 		return nil, nil
 	}

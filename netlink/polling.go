@@ -27,7 +27,7 @@ func EnablePolling(root string, d Disk) error {
 	if !needsPolling(at, sysDir(root), d.Removable) {
 		return nil
 	}
-	f, err := os.OpenFile(string(at.join("events_poll_msecs")), os.O_WRONLY, 0)
+	f, err := os.OpenFile(at.join("events_poll_msecs").path, os.O_WRONLY, 0)
 	if gone(err) {
 		return nil
 	}

@@ -56,7 +56,7 @@ func watchFor(ctx context.Context, t *testing.T, s *Source, file string) (seen i
 			return seen
 		}
 		for _, name := range h.Disks {
-			backing, _ := dir("/sys/block/" + name).raw("loop/backing_file")
+			backing, _ := dir{path: "/sys/block/" + name}.raw("loop/backing_file")
 			if d, ok, _ := Refresh("", name, []string{BusLoop}); ok && d.LoopFile == file {
 				t.Errorf("RAUC's loop device counts: %+v", d)
 			}

@@ -28,7 +28,7 @@ var errOther = errors.New("not a disk to look at")
 // of is left out too and named in the error, which then comes with the others:
 // a strange disk never hides a good one.
 func Scan(root string, allow []string) ([]Disk, error) {
-	entries, err := os.ReadDir(string(blockDir(root)))
+	entries, err := os.ReadDir(blockDir(root).path)
 	if err != nil {
 		return nil, fmt.Errorf("scan block devices: %w", err)
 	}
@@ -77,7 +77,11 @@ func Unchanged(root string, d Disk) bool {
 	if !validName(d.Name) || d.Bus != BusUSB {
 		return false
 	}
-	at := blockDir(root).join(d.Name)
+	at, err := blockDir(root).join(d.Name).open()
+	if err != nil {
+		return false
+	}
+	defer at.close()
 	seq, err := at.optional("diskseq", ^uint64(0))
 	if err != nil || seq != d.DiskSeq {
 		return false
@@ -92,15 +96,15 @@ func Glance(root, name string) bool {
 	if !validName(name) {
 		return false
 	}
-	target, err := os.Readlink(string(blockDir(root).join(name)))
-	return err == nil && glance(dir(filepath.Join(string(blockDir(root)), target)))
+	at, err := deviceDir(root, name)
+	return err == nil && glance(at)
 }
 
 // GlanceAt is Glance for the disk with this DevPath, from one look.
-func GlanceAt(root, devpath string) bool { return glance(sysDir(root) + dir(devpath)) }
+func GlanceAt(root, devpath string) bool { return glance(dir{path: sysDir(root).path + devpath}) }
 
 func glance(at dir) bool {
-	if !strings.Contains(string(at), "/usb") {
+	if !strings.Contains(at.path, "/usb") {
 		return false
 	}
 	size, err := at.bytes("size")
@@ -117,19 +121,30 @@ func sysDir(root string) dir {
 	if root == "" {
 		root = "/"
 	}
-	return dir(filepath.Join(root, "sys"))
+	return dir{path: filepath.Join(root, "sys")}
 }
 
-func blockDir(root string) dir { return sysDir(root).join("block") }
+func blockDir(root string) dir { return dir{path: sysDir(root).path + "/block"} }
+
+// deviceDir returns the directory of a disk: ../devices/…, a path without
+// further links.
+func deviceDir(root, name string) (dir, error) {
+	block := blockDir(root)
+	target, err := block.link(name)
+	return dir{path: filepath.Join(block.path, target)}, err
+}
 
 // readDisk reads all of a disk's attributes and reports whether they are of
 // one and the same insertion.
 func readDisk(root, name string, allow []string) (Disk, bool, error) {
-	target, err := os.Readlink(string(blockDir(root).join(name)))
+	at, err := deviceDir(root, name)
 	if err != nil {
 		return Disk{}, false, err
 	}
-	at := dir(filepath.Join(string(blockDir(root)), target)) // ../devices/…, a path without further links
+	if at, err = at.open(); err != nil {
+		return Disk{}, false, err
+	}
+	defer at.close()
 	d := Disk{Name: name, DevPath: devPath(at)}
 	if d.DiskSeq, err = at.optional("diskseq", ^uint64(0)); err != nil {
 		return d, false, err
@@ -146,7 +161,7 @@ func readDisk(root, name string, allow []string) (Disk, bool, error) {
 
 // devPath is the kernel's name for a directory below /sys.
 func devPath(at dir) string {
-	path := filepath.ToSlash(string(at))
+	path := filepath.ToSlash(at.path)
 	return path[max(strings.LastIndex(path, "/devices/"), 0):]
 }
 
@@ -197,7 +212,7 @@ func measure(at dir) (major, minor uint32, size int64, readOnly bool, err error)
 // name starts with the disk's and which have a number; how the number is
 // appended (sda1, mmcblk0p1) is of no interest.
 func partitions(at dir, disk string) ([]Partition, error) {
-	entries, err := os.ReadDir(string(at))
+	entries, err := os.ReadDir(at.path)
 	if err != nil {
 		return nil, err
 	}

@@ -299,7 +299,7 @@ func TestGlance(t *testing.T) {
 			t.Errorf("%s: not %v", name, want)
 		}
 	}
-	sdb := devPath(dir(at(t, root, "sdb")))
+	sdb := devPath(dir{path: at(t, root, "sdb")})
 	if !GlanceAt(root, sdb) || GlanceAt(root, sdb+"x") || GlanceAt(root, "/devices/virtual/block/loop0") {
 		t.Errorf("at %s, beside it, and without USB: not as by name", sdb)
 	}

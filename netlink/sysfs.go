@@ -22,29 +22,39 @@ const sectorBytes = 512
 
 var errAttribute = errors.New("unexpected value")
 
-// dir is a directory of sysfs.
-type dir string
+// dir is a directory of sysfs. Its attributes are found from a directory that is
+// open where there is one: the kernel takes the longest for the many parts of a
+// device's path.
+type dir struct {
+	path string
+
+	base *opened // nil: none
+	rel  string  // the way from base: empty, or with a slash at its end
+}
+
+// root reports whether nothing is above d.
+func (d dir) root() bool { return d.up().path == d.path }
+
+// name is the last part of the path.
+func (d dir) name() string { return filepath.Base(d.path) }
 
 // join does not look at the path as filepath.Join does, which takes longer than
 // the kernel takes to open it.
-func (d dir) join(name string) dir { return d + "/" + dir(name) }
+func (d dir) join(name string) dir { return dir{d.path + "/" + name, d.base, d.rel + name + "/"} }
+
+// up returns the directory that d is in, where no part of its path is a link.
+func (d dir) up() dir { return dir{filepath.Dir(d.path), d.base, d.rel + "../"} }
 
 // raw reads an attribute without its final newline.
 func (d dir) raw(name string) (string, error) {
-	text, err := readAttribute(string(d.join(name)))
+	text, err := d.read(name)
 	if err != nil {
 		return "", err
 	}
 	if len(text) > maxAttribute {
-		return "", fmt.Errorf("%s: %w: more than %d bytes", d.join(name), errAttribute, maxAttribute)
+		return "", fmt.Errorf("%s: %w: more than %d bytes", d.join(name).path, errAttribute, maxAttribute)
 	}
 	return strings.TrimSuffix(text, "\n"), nil
-}
-
-// has reports whether the directory has an entry of this name.
-func (d dir) has(name string) bool {
-	_, err := os.Lstat(string(d.join(name)))
-	return err == nil
 }
 
 // number reads an attribute that is a decimal number below limit.
@@ -55,7 +65,7 @@ func (d dir) number(name string, limit uint64) (uint64, error) {
 	}
 	n, err := parseNumber(text, limit)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", d.join(name), err)
+		return 0, fmt.Errorf("%s: %w", d.join(name).path, err)
 	}
 	return n, nil
 }
@@ -89,7 +99,7 @@ func (d dir) text(name string) string {
 // subsystem returns the name of the device's subsystem, empty for a directory
 // that is no device.
 func (d dir) subsystem() string {
-	target, err := os.Readlink(string(d.join("subsystem")))
+	target, err := d.link("subsystem")
 	if err != nil {
 		return ""
 	}

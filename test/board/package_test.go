@@ -91,7 +91,7 @@ func TestBoardPackage(t *testing.T) {
 	}
 	first := r.plain("fat32", "FIRST", script(t, r.signer, "# first\n"+effect)...)
 	r.through(first, "mount done", "autorun done")
-	if got := r.sh("udevadm info -q property -n /dev/sda1 | grep UDISKS | sort"); got != "UDISKS_AUTO=0\nUDISKS_IGNORE=1" {
+	if got := r.sh("udevadm settle --timeout=300; udevadm info -q property -n /dev/sda1 | grep UDISKS | sort"); got != "UDISKS_AUTO=0\nUDISKS_IGNORE=1" {
 		t.Errorf("udisks would show the stick: %q", got)
 	}
 	if got := r.sh("udevadm info -q property -n /dev/mmcblk0p1 | grep UDISKS; true"); got != "" {
