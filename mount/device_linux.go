@@ -46,11 +46,16 @@ const head = 36 << 10
 // warm has the kernel begin to read the start of a device, and keep it for the
 // driver: it forgets what it has read of a device where a file system has
 // blocks of another size, and would read it all again. Devices with larger
-// blocks and such as are mounted refuse that; nothing here has to work.
-func warm(f *os.File) {
+// blocks and such as are in use refuse that; nothing here has to work.
+//
+// free says that the device is not in use: the kernel sets the size for who
+// could claim the device alone (block/ioctl.c, blkdev_bszset), and a mounted
+// file system has claimed it.
+func warm(f *os.File) (free bool) {
 	fd := int(f.Fd())
-	_ = unix.IoctlSetPointerInt(fd, unix.BLKBSZSET, blockSize)
+	free = unix.IoctlSetPointerInt(fd, unix.BLKBSZSET, blockSize) == nil
 	_ = unix.Fadvise(fd, 0, head, unix.FADV_WILLNEED)
+	return free
 }
 
 // checkDevice compares an open node with d: a block device with d's number,

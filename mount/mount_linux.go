@@ -85,11 +85,12 @@ func (m *Mounter) mount(ctx context.Context, d Device) (*Mount, error) {
 		return nil, err
 	}
 	defer f.Close() // held until the mount is proven, so that its number stays its own
-	warm(f)
-	if at, err := mountedAt(d); err != nil {
-		return nil, err
-	} else if at != "" {
-		return nil, fmt.Errorf("%w on %q", ErrMounted, at)
+	if !warm(f) {
+		if at, err := mountedAt(d); err != nil {
+			return nil, err
+		} else if at != "" {
+			return nil, fmt.Errorf("%w on %q", ErrMounted, at)
+		}
 	}
 	s, err := m.probe(f, d)
 	if err != nil {

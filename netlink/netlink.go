@@ -74,7 +74,6 @@ type Disk struct {
 	Model        string      // likewise
 	Partitions   []Partition // in number order
 	Removable    bool        // the medium can leave the device
-	Polled       bool        // the kernel or somebody else polls for media, or nobody has to
 	Interfaces   []string    // classes of all interfaces of the USB device, two hexadecimal digits ("08" is mass storage), sorted; nil for other buses
 	LoopFile     string      // the backing file of a loop device, as the kernel shows it
 	USBPath      string      // DevPath of the USB device; empty for other buses
@@ -108,7 +107,7 @@ func (d Disk) SameInsertion(o Disk) bool {
 
 // Equal reports whether nothing that this package reads has changed.
 func (d Disk) Equal(o Disk) bool {
-	return d.SameInsertion(o) && d.ReadOnly == o.ReadOnly && d.Polled == o.Polled &&
+	return d.SameInsertion(o) && d.ReadOnly == o.ReadOnly &&
 		slices.Equal(d.Partitions, o.Partitions) && slices.Equal(d.Interfaces, o.Interfaces)
 }
 

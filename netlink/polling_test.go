@@ -37,8 +37,8 @@ func TestEnablePolling(t *testing.T) {
 				put(t, path, content)
 			}
 			d, _ := refresh(t, root, "sdb", BusUSB)
-			if d.Polled != (c.want != "2000") {
-				t.Errorf("Polled is %v", d.Polled)
+			if needs := needsPolling(blockDir(root).join("sdb"), sysDir(root), d.Removable); needs != (c.want == "2000") {
+				t.Errorf("needs polling: %v", needs)
 			}
 			if err := EnablePolling(root, d); err != nil {
 				t.Error(err)

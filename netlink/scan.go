@@ -152,7 +152,7 @@ func readDisk(root, name string, allow []string) (Disk, bool, error) {
 	if err := d.identify(at, allow); err != nil {
 		return d, false, err
 	}
-	if err := d.measure(at, sysDir(root)); err != nil {
+	if err := d.measure(at); err != nil {
 		return d, false, err
 	}
 	again, err := at.optional("diskseq", ^uint64(0))
@@ -178,7 +178,7 @@ func (d *Disk) identify(at dir, allow []string) error {
 }
 
 // measure fills in numbers, size, state and partitions.
-func (d *Disk) measure(at, sys dir) error {
+func (d *Disk) measure(at dir) error {
 	var err error
 	if d.Major, d.Minor, d.Size, d.ReadOnly, err = measure(at); err != nil {
 		return err
@@ -188,7 +188,6 @@ func (d *Disk) measure(at, sys dir) error {
 		return err
 	}
 	d.Removable = removable == 1
-	d.Polled = !needsPolling(at, sys, d.Removable)
 	d.Partitions, err = partitions(at, d.Name)
 	return err
 }

@@ -35,11 +35,13 @@ func refresh(t *testing.T, root, name string, allow ...string) (Disk, bool) {
 // TestScanOfCapturedTree: a hub with a stick and a reader, and a disk that
 // speaks UAS; the reader's CD drive does not count.
 func TestScanOfCapturedTree(t *testing.T) {
-	disks := scan(t, plant(t, "usb"), BusUSB)
+	root := plant(t, "usb")
+	disks := scan(t, root, BusUSB)
 	var got []string
 	for _, d := range disks {
+		polled := !needsPolling(blockDir(root).join(d.Name), sysDir(root), d.Removable)
 		got = append(got, fmt.Sprintf("%s %d:%d seq %d size %d ro %v removable %v polled %v %s/%s %v, %d partitions",
-			d.Name, d.Major, d.Minor, d.DiskSeq, d.Size, d.ReadOnly, d.Removable, d.Polled, d.Vendor, d.Model, d.Interfaces, len(d.Partitions)))
+			d.Name, d.Major, d.Minor, d.DiskSeq, d.Size, d.ReadOnly, d.Removable, polled, d.Vendor, d.Model, d.Interfaces, len(d.Partitions)))
 	}
 	want := []string{
 		"sda 8:0 seq 1 size 67108864 ro true removable false polled true QEMU/QEMU HARDDISK [08], 0 partitions",
