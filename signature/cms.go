@@ -5,6 +5,7 @@ package signature
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -82,12 +83,17 @@ func looksLikeText(b []byte) error {
 		return fail(NotDER, "the signature is empty")
 	case bytes.HasPrefix(start, []byte("-----BEGIN ")):
 		return fail(IsPEM, "this is PEM, the board needs DER (-outform DER)")
-	case bytes.HasPrefix(bytes.ToLower(start), []byte("mime-version:")), bytes.HasPrefix(bytes.ToLower(start), []byte("content-type:")):
+	case startsWith(start, "mime-version:"), startsWith(start, "content-type:"):
 		return fail(IsSMIME, "this is an S/MIME message, the board needs DER (-outform DER)")
 	case b[0] != 0x30:
 		return fail(NotDER, "this is not a DER signature (openssl smime -sign -binary -outform DER makes one)")
 	}
 	return nil
+}
+
+// startsWith reports whether b starts with prefix, in any case.
+func startsWith(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && strings.EqualFold(string(b[:len(prefix)]), prefix)
 }
 
 var contentTypes = map[string]string{
