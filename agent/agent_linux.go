@@ -55,6 +55,7 @@ type Agent struct {
 
 	detaching sync.WaitGroup
 	releasing sync.WaitGroup // of the last script; the one worker alone begins and awaits it
+	hasten    func()         // has it begin at once; the worker's, nil for none
 	status    *statusFile
 }
 
@@ -102,7 +103,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	workers.Go(func() { a.work(ctx) })
 	workers.Go(func() { a.status.follow(ctx, a.Log) })
 	workers.Go(func() { a.settleImages(ctx) })
-	workers.Go(func() { a.prepareScripts(ctx) })
+	workers.Go(func() { a.prepareNext(ctx) })
 	workers.Go(func() { warm(ctx) })
 	a.loop(ctx, hints)
 	close(a.done)

@@ -45,23 +45,24 @@ func (a *Agent) work(ctx context.Context) {
 	}
 }
 
-// prepareScripts has the start of the next script prepared: once the boot has
+// prepareNext has what the next stick may need prepared: once the boot has
 // finished, which has other things to do, and anew after each stick.
-func (a *Agent) prepareScripts(ctx context.Context) {
+func (a *Agent) prepareNext(ctx context.Context) {
 	select {
 	case <-a.adopted:
 	case <-ctx.Done():
-	}
-	if a.rules.ScriptOff || ctx.Err() != nil {
 		return
 	}
 	boot, cancel := context.WithTimeout(ctx, BootWait)
 	_ = a.Machine.BootFinished(boot) // one that does not end is told where it matters
 	cancel()
 	for ctx.Err() == nil {
-		if err := a.Scripts.Prepare(ctx); err != nil && ctx.Err() == nil {
-			a.Log.Warn("a unit for the next script could not be prepared", zap.Error(err))
+		if !a.rules.ScriptOff {
+			if err := a.Scripts.Prepare(ctx); err != nil && ctx.Err() == nil {
+				a.Log.Warn("a unit for the next script could not be prepared", zap.Error(err))
+			}
 		}
+		a.Images.Prepare(ctx)
 		select {
 		case <-a.concluded:
 		case <-ctx.Done():
@@ -77,7 +78,7 @@ func (a *Agent) conclude(ctx context.Context, s *stick) {
 		s.keyring = a.installedPrints()
 	}
 	a.effects(ctx, s)
-	a.releasing.Wait()
+	a.awaitReleased()
 	if ctx.Err() == nil && !a.restarting() {
 		a.leaveReceipt(s, false)
 		a.occupy(nil, "")
@@ -156,6 +157,7 @@ func (a *Agent) nudge() {
 func (a *Agent) effects(ctx context.Context, s *stick) {
 	a.occupy(s, "stick "+s.describe())
 	defer a.occupy(nil, "")
+	defer s.unwritten.write()
 	for _, o := range s.offers {
 		if a.over(ctx, s) {
 			return
@@ -169,9 +171,14 @@ func (a *Agent) effects(ctx context.Context, s *stick) {
 		o.drop()
 	}
 	if !a.dropped(ctx, s) {
+		time.AfterFunc(writeAfter, s.unwritten.write)
 		a.imageStep(ctx, s)
 	}
 }
+
+// writeAfter is how long records that are no hurry wait for an image, which may
+// take minutes, to be handed over.
+const writeAfter = time.Second
 
 // dropped reports whether the agent stops or s was pulled.
 func (a *Agent) dropped(ctx context.Context, s *stick) bool {
@@ -190,7 +197,7 @@ func (a *Agent) over(ctx context.Context, s *stick) bool {
 	if a.dropped(ctx, s) {
 		return true
 	}
-	if a.scripted && a.Machine.ShuttingDown(ctx) { // a script may have asked for it
+	if a.goingDown(ctx, s) {
 		s.log.Info("the system is going down, nothing more is started")
 		return true
 	}
@@ -220,11 +227,12 @@ func (a *Agent) keyringStep(s *stick, o *offer) {
 		a.report(s, o.result(Failed, "%v", err), CodeKeyring)
 		return
 	}
-	a.record(a.Ledger.KeyringChanged(ledger.Keyring{
+	entry := ledger.Keyring{
 		Time: time.Now(), Action: "rotate", Stick: s.describe(),
 		Before: texts(change.Before), After: texts(change.After),
 		Signer: rotation.verified.Signer().Fingerprint.String(),
-	}))
+	}
+	s.unwritten.add(func() { a.record(a.Ledger.KeyringChanged(entry)) })
 	a.report(s, step, failure(step, CodeKeyring))
 }
 
@@ -276,7 +284,7 @@ func (a *Agent) adopt(ctx context.Context) {
 			a.Log.Info("script of an earlier run ended", zap.Int("status", exit.Status), zap.String("signal", exit.Signal))
 		}
 		a.release(a.Log, run)
-		a.releasing.Wait()
+		a.awaitReleased()
 		a.occupy(nil, "")
 	}
 	a.adoptImage(ctx)

@@ -41,12 +41,20 @@ func TestDevicesThatNeverAnswer(t *testing.T) {
 	if at = int64(bytes.Index([]byte(read(t, b.stick("READ", script))), []byte(script["autorun.sh"]))); at < 0 {
 		t.Fatal("the script is not in the image")
 	}
+	plugged := time.Now()
 	reading := b.plugSlow("READ", script, func(offset int64) {
 		if offset >= at && offset < at+int64(len(script["autorun.sh"])) {
 			hang()
 		}
 	})
 	b.wait("the stick to be mounted", func() bool { return b.mounted(reading) })
+	b.wait("its mount to be told", func() bool {
+		sticks := b.status().Sticks
+		return len(sticks) > 0 && len(sticks[0].Steps) > 0
+	})
+	if took := time.Since(plugged); took > agent.LookAhead+10*time.Second { // however long its files take
+		t.Errorf("that the stick is mounted was told after %v", took)
+	}
 	// The superblock, and what the kernel reads to find partitions, is answered.
 	mounting := b.plugSlow("MOUNT", files{"readme": ""}, func(offset int64) {
 		if offset >= liar.Block {

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,12 +30,12 @@ const (
 // imageStep offers the images of s to the installer, in byte order of their
 // names. The first that installs ends the list, and the board restarts.
 func (a *Agent) imageStep(ctx context.Context, s *stick) {
-	s.unhold()
+	a.enquire(ctx, s)
 	var misfits []ledger.Step
 	fits := false
 	for _, v := range s.volumes {
 		if v.found.tooMany {
-			if a.over(ctx, s) {
+			if a.overSoon(ctx, s) {
 				return
 			}
 			i := image{volume: v, name: "*" + ImageSuffix}
@@ -44,7 +43,7 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 			continue
 		}
 		for _, name := range v.found.images {
-			if a.over(ctx, s) {
+			if a.overSoon(ctx, s) {
 				return
 			}
 			i := &image{volume: v, name: name}
@@ -55,8 +54,10 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 				continue
 			case ctx.Err() != nil:
 				return
-			case step.Result == "": // pulled before anything began
-				a.over(ctx, s)
+			case step.Result == "": // before anything began
+				if !a.over(ctx, s) {
+					s.log.Info("the system is going down, nothing more is started")
+				}
 				return
 			}
 			fits = true
@@ -77,7 +78,8 @@ func (a *Agent) imageStep(ctx context.Context, s *stick) {
 }
 
 // offerImage decides about one image and installs it where that is the decision.
-// The step has no result where the stick was pulled while it waited.
+// The step has no result where the stick was pulled while it waited, or the
+// system goes down.
 func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step, installer.Action) {
 	if a.Images.Name() == "none" {
 		return i.result(Skipped, `switched off (installer.backend = "none")`), installer.Skip
@@ -101,40 +103,22 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	if step, action, ok := a.early(ctx, s, i); !ok {
 		return step, action
 	}
+	ready := func() (ledger.Step, bool) { return ledger.Step{}, true }
 	if !s.atBoot {
-		if step, ok := a.awaitReady(ctx, s, i); !ok {
-			return step, installer.Refuse
-		}
+		wait, end := a.readyMeanwhile(ctx, s, i)
+		defer end()
+		ready = wait
 	}
-	step, action, err := a.hand(ctx, s, i, true)
+	step, action, err := a.hand(ctx, s, i, ready, true)
 	if errors.Is(err, installer.ErrCannotBind) {
 		s.log.Warn("the installer cannot be bound to the image after all, trying without", zap.String("file", Show(i.name)), zap.Error(err))
-		step, action, _ = a.hand(ctx, s, i, false)
+		step, action, _ = a.hand(ctx, s, i, ready, false)
 	}
 	return step, action
 }
 
-// hand puts the image where it can be installed from and installs it. Unless
-// bind, nothing relies on the installer taking one manifest only. The error is
-// the installer's.
-func (a *Agent) hand(ctx context.Context, s *stick, i *image, bind bool) (ledger.Step, installer.Action, error) {
-	path, options, remove, err := a.place(ctx, s, i, bind)
-	if err != nil {
-		result := Failed
-		if errors.Is(err, installer.ErrChanged) {
-			result = Refused
-		}
-		return i.result(result, "%v", err), installer.Refuse, nil
-	}
-	defer remove()
-	if !i.known && a.Images.Name() == "rauc" {
-		if i.info, err = a.Images.Inspect(ctx, path); err != nil {
-			return i.result(Refused, "%v", err), installer.Refuse, nil
-		}
-		i.known = true
-	}
-	return a.install(ctx, s, i, path, options)
-}
+// imageAhead is how many bytes of an image the kernel is asked for in advance.
+const imageAhead = 1 << 20
 
 // openImage opens the file and reads what identifies a bundle; for other
 // installers that is the whole file, once it is copied.
@@ -142,7 +126,11 @@ func (a *Agent) openImage(s *stick, i *image) error {
 	opened := *i
 	err := a.abandonable(s, ReadStall, func(func()) error {
 		if a.Images.Name() == "rauc" {
-			return opened.openAt()
+			err := opened.openAt()
+			if err == nil { // while others are asked about the slots
+				unix.Fadvise(int(opened.file.Fd()), 0, imageAhead, unix.FADV_WILLNEED)
+			}
+			return err
 		}
 		f, err := i.volume.open(i.name)
 		if err != nil {
@@ -190,10 +178,13 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 		}
 		info.Compatible = i.past.Compatible
 	}
-	system, err := a.slots(ctx, i)
+	system, err := a.slots(ctx, s, i)
 	if err != nil {
-		if errors.Is(err, installer.ErrBusy) {
+		switch {
+		case errors.Is(err, installer.ErrBusy):
 			return step, installer.Install, true // looked at again when it is idle
+		case errors.Is(err, installer.ErrShuttingDown):
+			return step, installer.Refuse, false
 		}
 		return i.result(Failed, "%v", err), installer.Refuse, false
 	}
@@ -202,20 +193,6 @@ func (a *Agent) early(ctx context.Context, s *stick, i *image) (step ledger.Step
 	}
 	d := installer.Decide(info, system, at)
 	return a.decided(s, i, d), d.Action, d.Action == installer.Install
-}
-
-// slots is what the installer says about the slots, which it is asked for
-// unless it said so just now: each answer starts programs.
-func (a *Agent) slots(ctx context.Context, i *image) (installer.System, error) {
-	if seen := i.seen.Fresh(); seen != nil {
-		return *seen, nil
-	}
-	asked := time.Now()
-	system, err := a.Images.System(ctx)
-	if err == nil {
-		i.seen = installer.Seen{System: system, At: asked}
-	}
-	return system, err
 }
 
 // decided makes the step of a decision against installing.
@@ -261,10 +238,10 @@ func (a *Agent) situation(s *stick, i *image) installer.Situation {
 }
 
 // awaitReady is ready with the step that says why not; the step has no result
-// where the stick was pulled meanwhile.
+// where the stick was pulled meanwhile, or the system goes down.
 func (a *Agent) awaitReady(ctx context.Context, s *stick, i *image) (step ledger.Step, ok bool) {
 	err := a.ready(ctx, s, i)
-	if err != nil && s.ctx.Err() == nil {
+	if err != nil && s.ctx.Err() == nil && !errors.Is(err, installer.ErrShuttingDown) {
 		step = i.result(Failed, "%v", err)
 	}
 	return step, err == nil
@@ -276,6 +253,9 @@ func (a *Agent) ready(ctx context.Context, s *stick, i *image) error {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	defer a.waiting(s, "waits until the running system is confirmed good")()
+	if err := s.enquired(ctx, i); errors.Is(err, installer.ErrShuttingDown) {
+		return err
+	} // any other is told by who asks again
 	seen := i.seen.Fresh()
 	system, err := a.Images.WaitReady(ctx, seen)
 	if err != nil {
@@ -315,54 +295,6 @@ func (a *Agent) waiting(s *stick, what string) (over func()) {
 	}
 }
 
-// install hands the image over, with its way through the ledger.
-func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o installer.InstallOptions) (ledger.Step, installer.Action, error) {
-	begun := false
-	job := installer.Job{Path: path, Info: i.info, Situation: a.situation(s, i), Options: o, Progress: a.showProgress,
-		Seen: i.seen,
-		Begin: func(installer.System) error {
-			begun = true
-			a.begin(s, i, path)
-			return nil
-		}}
-	s.log.Info("image handed to the installer", zap.String("file", Show(i.name)), zap.String("version", Show(i.info.Version)),
-		zap.String("installer", a.Images.Name()))
-	res, err := installer.Run(ctx, a.Images, job)
-	defer a.showProgress(-1, "")
-	defer a.change(s, func() { s.light.Installing = false })
-	if ctx.Err() != nil {
-		return i.result(Skipped, "the agent was stopped; the installation goes on"), installer.Skip, nil
-	}
-	switch {
-	case err != nil:
-		if begun {
-			a.record(a.Ledger.ImageEnded(i.id, imageFailed, "", err.Error()))
-		}
-		return i.result(Failed, "%v", err), installer.Install, err
-	case res.Decision.Action != installer.Install:
-		return a.decided(s, i, res.Decision), res.Decision.Action, nil
-	}
-	slots := strings.Join(res.Slots, ", ")
-	a.record(a.Ledger.ImageEnded(i.id, imageInstalled, slots, ""))
-	return i.result(Done, "version %q installed%s", Show(i.info.Version), into(slots)), installer.Install, nil
-}
-
-func into(slots string) string {
-	if slots == "" {
-		return ""
-	}
-	return " into " + slots
-}
-
-// begin is called right before the installer gets the image.
-func (a *Agent) begin(s *stick, i *image, path string) {
-	a.record(a.Ledger.ImageStarted(ledger.Image{
-		ID: i.id, Name: Show(i.name), Version: i.info.Version, Compatible: i.info.Compatible, Path: path,
-		BootID: a.BootID, DiskSeq: s.disk.DiskSeq, Started: time.Now(), Result: imageStarted,
-	}))
-	a.change(s, func() { s.light.Installing = true })
-}
-
 // showProgress puts an installation's progress into status.json; a negative
 // percentage takes it out.
 func (a *Agent) showProgress(percent int, message string) {
@@ -382,7 +314,8 @@ func (a *Agent) reboot(ctx context.Context, s *stick) {
 		s.log.Info("image installed; the restart is left to others (installer.reboot = false)")
 		return
 	}
-	a.releasing.Wait()
+	a.awaitReleased()
+	s.unwritten.write()
 	a.leaveReceipt(s, true)
 	a.mu.Lock()
 	a.rebooting = true

@@ -219,6 +219,7 @@ type image struct {
 	known   bool              // info is
 	past    ledger.Image      // what became of it before
 	seen    installer.Seen    // what the installer said last of the slots
+	ready   bool              // the system was confirmed good before, and will be now
 }
 
 func (i *image) result(result, format string, args ...any) ledger.Step {

@@ -40,6 +40,7 @@ func (dark) Show(led.Pattern) {}
 type stuck struct{}
 
 func (stuck) BootFinished(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+func (stuck) Greet(context.Context)                  {}
 func (stuck) ShuttingDown(context.Context) bool      { return false }
 func (stuck) Reboot(context.Context) error           { return nil }
 

@@ -40,6 +40,9 @@ const (
 	PullNotice = 3 * time.Second
 	// relisten is the pause before the uevent socket is opened anew.
 	relisten = time.Second
+	// LookAhead is how long a stick that was just mounted may take to list its
+	// files before the next thing is done.
+	LookAhead = time.Second
 	// PartitionWait is how long partitions that the partition table promises
 	// may take to appear.
 	PartitionWait = 5 * time.Second
@@ -65,6 +68,7 @@ type Scripts interface {
 // Machine is the system as a whole; installer.Machine is one.
 type Machine interface {
 	BootFinished(context.Context) error
+	Greet(context.Context)
 	ShuttingDown(context.Context) bool
 	Reboot(context.Context) error
 }

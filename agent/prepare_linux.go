@@ -16,7 +16,6 @@ import (
 	"usbagent/ledger"
 	"usbagent/mount"
 	"usbagent/netlink"
-	"usbagent/signature"
 )
 
 // prepare mounts and reads a stick. It may hang as long as the device does;
@@ -84,21 +83,30 @@ func (a *Agent) examine(s *stick) error {
 	if s.remembered {
 		return nil
 	}
-	a.mu.Lock()
-	entry := s.entry
-	a.mu.Unlock()
-	noted := make(chan struct{})
-	go func() { // beside the reading: a daemon that is started anew must know that it was there at boot
-		a.record(a.Ledger.PutStick(entry))
-		close(noted)
-	}()
-	defer func() { <-noted }()
+	if s.atBoot { // a daemon that is started anew later must know that
+		a.noteStick(s)
+	}
 	select { // an earlier script may still have its bytes over a name of ours
 	case <-a.adopted:
 	case <-s.ctx.Done():
 		return context.Cause(s.ctx)
 	}
-	return a.read(s)
+	a.greetBus(s)
+	if err := a.read(s); err != nil {
+		return err
+	}
+	if !s.atBoot { // not before the reading: the kernel would have one worker for both media
+		s.unwritten.add(func() { a.noteStick(s) })
+	}
+	return nil
+}
+
+// noteStick puts into the ledger that s is there.
+func (a *Agent) noteStick(s *stick) {
+	a.mu.Lock()
+	entry := s.entry
+	a.mu.Unlock()
+	a.record(a.Ledger.PutStick(entry))
 }
 
 // mountAll mounts what can be mounted of s; it is an error where nothing can.
@@ -229,8 +237,8 @@ func (a *Agent) mountOne(s *stick, d mount.Device) error {
 			m = made
 			return err
 		})
-		s.late()
 		if err != nil {
+			s.late()
 			return err
 		}
 	} else if !a.keep(s, m) {
@@ -238,14 +246,19 @@ func (a *Agent) mountOne(s *stick, d mount.Device) error {
 	} else if err := a.abandonable(s, MountTimeout, func(func()) error { return m.Protect() }); err != nil {
 		s.log.Warn("the stick may be left writable", zap.Error(err))
 	}
-	for _, text := range m.Warnings {
-		s.log.Warn("mounted with a warning", zap.String("partition", d.Name), zap.String("warning", text))
-	}
 	dir, err := duplicate(m.Root())
 	if err != nil {
+		s.late()
 		return err
 	}
 	v := &volume{directory: dir, device: d.Name, target: m.Target, fold: m.FoldCase}
+	if !s.remembered {
+		a.lookAhead(s, v)
+	}
+	s.late()
+	for _, text := range m.Warnings {
+		s.log.Warn("mounted with a warning", zap.String("partition", d.Name), zap.String("warning", text))
+	}
 	a.change(s, func() {
 		s.volumes = append(s.volumes, v)
 		if s.entry.Mountpoint == "" {
@@ -281,61 +294,6 @@ func (a *Agent) takeReused(s *stick, d mount.Device) *mount.Mount {
 		}
 	}
 	return nil
-}
-
-// read searches the volumes and takes the pairs in, each file once.
-func (a *Agent) read(s *stick) error {
-	for _, v := range s.volumes {
-		var names found
-		err := a.abandonable(s, ReadTotal, func(func()) error {
-			searched, err := v.search()
-			names = searched
-			v.expect(searched)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		v.found = names
-		if o := take(s.ctx, v, StepKeyring, signature.MaxKeyringSize, nil); o != nil {
-			s.offers = append(s.offers, o)
-		}
-		if o := take(s.ctx, v, StepAutorun, a.rules.MaxScriptSize, a.scripts); o != nil {
-			s.offers = append(s.offers, o)
-		}
-		if s.ctx.Err() != nil {
-			return context.Cause(s.ctx)
-		}
-	}
-	slices.SortStableFunc(s.offers, func(x, y *offer) int { return rank(x) - rank(y) })
-	return nil
-}
-
-// readAhead is how many bytes of each file the kernel is asked for in advance.
-const readAhead = 128 << 10
-
-// expect has the kernel begin to read what will be read, all of it at once: one
-// by one, each file is a round trip to the stick.
-func (v *volume) expect(names found) {
-	for _, p := range []pair{names.keyring, names.script} {
-		if p.file == "" || p.signature == "" {
-			continue
-		}
-		for _, name := range []string{p.signature, p.file} {
-			if f, err := v.open(name); err == nil { // else it is told when it is read
-				unix.Fadvise(int(f.Fd()), 0, readAhead, unix.FADV_WILLNEED)
-				f.Close()
-			}
-		}
-	}
-}
-
-// rank orders the offers: the keyrings of all file systems before any script.
-func rank(o *offer) int {
-	if o.step == StepKeyring {
-		return 0
-	}
-	return 1
 }
 
 // abandonable is the function of the same name, with the devices that hang counted.

@@ -173,7 +173,8 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 	if err != nil {
 		return o.result(Refused, "%v", err), CodeScript
 	}
-	a.releasing.Wait()
+	a.awaitReleased()
+	s.enquiry = nil // what was asked before a script is no answer after it
 	a.occupy(s, "the script of "+s.describe())
 	a.mark(s)
 	defer a.mark(nil)
@@ -190,7 +191,8 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 		return o.result(Failed, "not started: %v", err), CodeScript
 	}
 	a.scripted = true
-	s.unhold()
+	later := time.AfterFunc(scriptAlone, func() { s.unhold(); s.unwritten.write() })
+	defer later.Stop() // who comes next has a time of his own for both
 	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id), zap.String("unit", run.Unit()))
 	if o.drop(); len(v.Bytes()) > freeAtOnce { // the runner has its own copy
 		debug.FreeOSMemory()
@@ -203,26 +205,49 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 		}
 		return o.result(Failed, "how it ended is unknown: %v", err), CodeStatus
 	}
+	a.enquire(ctx, s)
 	a.ended(id, exit)
 	a.keepOutput(ctx, s, o, run)
 	a.release(s.log, run)
 	if payload != nil { // its copies lie over files of the stick, over images perhaps
-		a.releasing.Wait()
+		a.awaitReleased()
 	}
 	return ended(o, exit)
 }
 
+// scriptAlone is how long status.json and records that are no hurry wait after
+// the start of a script, whose shell would have to share the only processor with
+// their writing.
+const scriptAlone = 25 * time.Millisecond
+
 // freeAtOnce is the size of a script whose memory is given back while it runs.
 const freeAtOnce = 1 << 20
 
-// release forgets a script while the work goes on: systemd may be behind with
-// what it hears of the stick, and the next step does not need its answer.
+// releaseAfter is how long a script that has ended is kept while the work goes on.
+const releaseAfter = time.Second
+
+// release forgets a script while the work goes on, a little later: the end of a
+// unit is work for systemd, which may be behind with what it hears of the stick,
+// and the next step needs the processor, and an answer of systemd's.
 func (a *Agent) release(log *zap.Logger, run *autorun.Run) {
+	ctx, hasten := context.WithTimeout(context.Background(), releaseAfter)
+	a.hasten = hasten
 	a.releasing.Go(func() {
+		_ = run.Uncover() // Release tells what is left
+		<-ctx.Done()
 		if err := run.Release(); err != nil {
 			log.Warn("script's unit could not be cleaned up", zap.Error(err))
 		}
 	})
+}
+
+// awaitReleased returns when the last script is forgotten, which begins at once.
+func (a *Agent) awaitReleased() {
+	if a.hasten != nil {
+		a.hasten()
+		a.hasten = nil
+	}
+	a.releasing.Wait()
 }
 
 // ended records the end of a script, unless how it ended is unknown.

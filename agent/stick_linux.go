@@ -35,10 +35,18 @@ type stick struct {
 	volumes []*volume
 	offers  []*offer // keyring pairs, then script pairs, each in partition order
 
+	// What is yet to be put into the ledger, and what neither the keyring nor the
+	// script has to wait for: that the stick is there, and changes of the keyring.
+	// An agent that starts and misses one of these says that the keyring differs
+	// from the record.
+	unwritten records
+
 	// What the effects keep for the receipt.
 	keyring []string     // fingerprints before
 	output  []Output     // of its scripts
 	earlier ledger.Image // an image of it that was handed over before this boot
+	enquiry *enquiry     // what others were asked for its images; the effects' own
+	images  bool         // there was one
 
 	// Guarded by Agent.mu.
 	mounts     []*mount.Mount
@@ -50,6 +58,28 @@ type stick struct {
 	prepared   bool // ready, or never going to be
 	gone       bool
 	remembered bool // handled before in this boot
+}
+
+// records are what is to be written into the ledger a little later.
+type records struct {
+	mu   sync.Mutex
+	list []func()
+}
+
+func (r *records) add(record func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, record)
+}
+
+// write writes them, and returns when all are written.
+func (r *records) write() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, record := range r.list {
+		record()
+	}
+	r.list = nil
 }
 
 // same reports whether disk is still the insertion s.

@@ -65,6 +65,8 @@ type volume struct {
 	target string // where it is mounted
 	fold   bool   // FAT, exFAT, NTFS: names are compared without case
 	found  found
+
+	searched bool // found is what there is
 }
 
 // search lists the root directory and returns what is wanted of it.

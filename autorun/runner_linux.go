@@ -352,8 +352,20 @@ func (x *Run) Release() error {
 	return nil
 }
 
+// Uncover takes the private copies away from their names on the stick, which
+// Release does, too: the sooner a mount is gone, the less it is worth systemd's
+// while to take it in.
+func (x *Run) Uncover() error {
+	if err := errors.Join(x.unbind()...); err != nil {
+		return fmt.Errorf("uncover what script %s was called from: %w", x.record.ID, err)
+	}
+	return nil
+}
+
 // clean removes the binds and the directory.
-func (x *Run) clean() error {
+func (x *Run) clean() error { return errors.Join(append(x.unbind(), os.RemoveAll(x.dir))...) }
+
+func (x *Run) unbind() []error {
 	var errs []error
 	if x.record.Target != "" {
 		for _, b := range x.record.Payload {
@@ -364,7 +376,7 @@ func (x *Run) clean() error {
 			errs = append(errs, unbind(x.record.Target, x.record.Name, identity{uint64(st.Dev), st.Ino}))
 		}
 	}
-	return errors.Join(append(errs, os.RemoveAll(x.dir))...)
+	return errs
 }
 
 // lost is a run whose unit or supervisor is gone.

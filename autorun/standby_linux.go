@@ -270,10 +270,11 @@ func (u *unit) coming(ctx context.Context) bool {
 	return err == nil && there != nil && !there.ended()
 }
 
-// release waits for the end of the supervising process, which has nothing left
-// to do: the next agent must not take it for a script.
+// release lets the supervising process go, which has nothing left to do, and waits
+// for its end: the next agent must not take it for a script.
 func (u *unit) release() error {
 	if u.conn != nil {
+		u.conn.CloseWrite()
 		u.conn.SetReadDeadline(time.Now().Add(exitPatience))
 		io.Copy(io.Discard, u.reader)
 	}

@@ -4,6 +4,7 @@ package autorun
 
 import (
 	"errors"
+	"io"
 	"log/syslog"
 	"net"
 	"os"
@@ -67,6 +68,9 @@ func (s *supervisor) supervise(control *os.File) int {
 		s.drainToEnd()
 	}
 	s.tell.linger(agentPatience)
+	if s.unit {
+		s.tell.stay(agentPatience)
+	}
 	if s.unit && end.NotStarted == "" && end.Signal == "" {
 		return end.Status
 	}
@@ -270,6 +274,18 @@ func (t *teller) linger(patience time.Duration) {
 		if told {
 			return
 		}
+	}
+}
+
+// stay waits until the agent that was told of the end lets go: the end of a unit
+// is work for systemd, which the agent may have better things for.
+func (t *teller) stay(patience time.Duration) {
+	t.mu.Lock()
+	agent := t.agent
+	t.mu.Unlock()
+	if agent != nil {
+		agent.SetReadDeadline(time.Now().Add(patience))
+		io.Copy(io.Discard, agent)
 	}
 }
 

@@ -64,7 +64,7 @@ func BusThere() bool {
 // connect opens a connection that ends with ctx. The bus has the given time to
 // let us in. Descriptors are not accepted on it: any local user may send
 // signals, and every descriptor in one would stay open here.
-func connect(ctx context.Context, address string, timeout time.Duration) (*link, error) {
+func connect(ctx context.Context, address string, timeout time.Duration) (*connection, error) {
 	var errs []error
 	for one := range strings.SplitSeq(address, ";") {
 		l, err := connectOne(ctx, one, timeout)
@@ -76,7 +76,7 @@ func connect(ctx context.Context, address string, timeout time.Duration) (*link,
 	return nil, fmt.Errorf("connect to the system bus: %w", errors.Join(errs...))
 }
 
-func connectOne(ctx context.Context, address string, timeout time.Duration) (*link, error) {
+func connectOne(ctx context.Context, address string, timeout time.Duration) (*connection, error) {
 	path, err := socketPath(address)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func connectOne(ctx context.Context, address string, timeout time.Duration) (*li
 	if err != nil {
 		return nil, err
 	}
-	l := &link{wire: newWire(socket), watch: newWatch(), roots: map[string]bool{}}
+	l := &connection{wire: newWire(socket), watch: newWatch(), roots: map[string]bool{}}
 	l.Conn, err = dbus.NewConn(l.wire, dbus.WithContext(ctx), dbus.WithSignalHandler(l.watch))
 	if err != nil {
 		socket.Close()
@@ -176,7 +176,9 @@ func (b bus) askAll(ctx context.Context, questions ...*question) {
 			q.err = fmt.Errorf("%s: %w", q.method, q.err)
 		}
 	}
-	b.spoilt = b.spoilt || lost != nil
+	if lost != nil {
+		b.spoil()
+	}
 }
 
 // take stores what a call returned. It tells an error that somebody answered
@@ -225,7 +227,7 @@ func (b bus) rootOwners(ctx context.Context, names ...string) (owners []string, 
 				b.askAll(ctx, who[i])
 			}
 		}
-		if who[i].err == nil && !b.roots[owners[i]] {
+		if who[i].err == nil && !b.isRoots(owners[i]) {
 			whose[i].args = []any{owners[i]}
 			open = append(open, whose[i])
 		}
@@ -240,7 +242,7 @@ func (b bus) rootOwners(ctx context.Context, names ...string) (owners []string, 
 			owners[i] = ""
 			continue
 		}
-		b.roots[owners[i]] = true // a unique name is never given to another
+		b.setRoots(owners[i])
 	}
 	return owners, errs
 }

@@ -31,12 +31,13 @@ func (m *Machine) confirmed(ctx context.Context) error {
 	if err := m.BootFinished(ctx); err != nil {
 		return err
 	}
-	for {
+	for !m.isMarked() {
 		u, err := m.unit(ctx, MarkGoodUnit)
 		if errors.Is(err, errNoOwner) || err != nil && m.own() && !hasSystemd() {
 			return nil
 		}
 		if err == nil && u.settled() {
+			m.mark()
 			return nil
 		}
 		if err == nil {
@@ -46,6 +47,20 @@ func (m *Machine) confirmed(ctx context.Context) error {
 			return errors.Join(context.Cause(ctx), err)
 		}
 	}
+	return nil
+}
+
+// mark remembers that MarkGoodUnit has nothing left to do.
+func (m *Machine) mark() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.marked = true
+}
+
+func (m *Machine) isMarked() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.marked
 }
 
 // sure remembers that at this time the machine was confirmed; zero forgets it.
@@ -66,11 +81,21 @@ func (m *Machine) isSure() bool {
 func (m *Machine) booted(ctx context.Context) bool {
 	good := false
 	err := m.with(ctx, systemdName, func(ctx context.Context, b bus, owner string) error {
+		if m.isMarked() {
+			text, err := b.state(ctx, owner)
+			good = bootHasFinished(text)
+			return err
+		}
 		state := b.question(owner, systemdPath, systemdManager, "SystemState")
 		u, err := b.unit(ctx, owner, MarkGoodUnit, state)
 		text, _ := state.value().(string)
-		good = bootHasFinished(text) && u.settled()
-		return errors.Join(state.err, err)
+		if err := errors.Join(state.err, err); err != nil {
+			return err
+		}
+		if good = bootHasFinished(text) && u.settled(); good {
+			m.mark()
+		}
+		return nil
 	})
 	return err == nil && good
 }

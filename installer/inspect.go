@@ -46,8 +46,9 @@ func (r *RAUC) Inspect(ctx context.Context, path string) (Info, error) {
 // BindsManifest reports whether this RAUC knows the option
 // require-manifest-hash. The service does not tell; its program has the name of
 // each option in it, and to look there takes a tenth of the time that it takes
-// to ask the program for its help. Should the service refuse the option all the
-// same, Install returns ErrCannotBind.
+// to ask the program for its help. It is looked at once, as long as it is the same
+// file. Should the service refuse the option all the same, Install returns
+// ErrCannotBind.
 func (r *RAUC) BindsManifest(context.Context) bool {
 	path, err := exec.LookPath(r.program())
 	if err != nil {
@@ -58,7 +59,22 @@ func (r *RAUC) BindsManifest(context.Context) bool {
 		return false
 	}
 	defer f.Close()
-	return contains(io.LimitReader(f, MaxProgram), "require-manifest-hash")
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if seen := r.binds.program; seen == nil || !os.SameFile(seen, info) || seen.Size() != info.Size() || !seen.ModTime().Equal(info.ModTime()) {
+		r.binds = binding{info, contains(io.LimitReader(f, MaxProgram), "require-manifest-hash")}
+	}
+	return r.binds.known
+}
+
+// binding is what was found in a program.
+type binding struct {
+	program os.FileInfo // nil: not looked at yet
+	known   bool        // it knows the option
 }
 
 // contains reports whether text stands in what r gives.

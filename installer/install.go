@@ -37,6 +37,11 @@ func (r *RAUC) Install(ctx context.Context, path string, o InstallOptions, progr
 		return fmt.Errorf("install %s: %w", path, err)
 	}
 	defer s.close()
+	if o.Hold != nil {
+		if err := o.Hold(); err != nil {
+			return fmt.Errorf("install %s: %w", path, err)
+		}
+	}
 	if err := s.begin(ctx, path, o); err != nil {
 		return fmt.Errorf("install %s: %w", path, err)
 	}

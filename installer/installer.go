@@ -39,6 +39,10 @@ type InstallOptions struct {
 	// installed; empty does not bind. An installer that cannot promise it
 	// fails with ErrCannotBind and has done nothing.
 	ManifestHash string
+	// Hold, unless nil, is called when all is prepared and nothing but the
+	// handing over is left. Its error is Install's, and nothing was started.
+	// Only an installer of which something is Known calls it.
+	Hold func() error
 }
 
 // Backend is one way to install images. Its methods may be called from
@@ -55,6 +59,15 @@ type Backend interface {
 	Inspect(ctx context.Context, path string) (Info, error)
 	// BindsManifest reports whether InstallOptions.ManifestHash is honoured.
 	BindsManifest(ctx context.Context) bool
+	// Prepare asks at leisure for what an image would have to wait for. It
+	// starts no service, and what it cannot learn is asked for when it is needed.
+	Prepare(ctx context.Context)
+	// Known returns what System would say now, without asking, where Prepare has
+	// asked and what the answer depends on is still the same, and where the
+	// running system was confirmed good before, so that WaitReady will hardly
+	// wait. It does not tell whether an installation runs; one that has ended, or
+	// has begun to write, makes it unknown.
+	Known() (System, bool)
 	// WaitReady returns when the running system has proven itself good and no
 	// installation runs, with the slots as they are then; ErrNotReady after
 	// ReadyTimeout. seen, unless nil, is what System said less than SeenFor
@@ -109,6 +122,8 @@ func (None) Name() string                                  { return "none" }
 func (None) System(context.Context) (System, error)        { return System{}, nil }
 func (None) Inspect(context.Context, string) (Info, error) { return Info{}, errNone }
 func (None) BindsManifest(context.Context) bool            { return false }
+func (None) Prepare(context.Context)                       {}
+func (None) Known() (System, bool)                         { return System{}, false }
 func (None) WaitIdle(context.Context) (System, error)      { return System{}, nil }
 func (None) Running(context.Context) (bool, error)         { return false, nil }
 func (None) Adopt(context.Context, Progress) error         { return ErrNotRunning }

@@ -17,80 +17,145 @@ import (
 // greeting of five rounds, and the bus tells systemd and others of it.
 const KeptFor = 2 * time.Second
 
-// link is one connection to the bus. Only one at a time uses it.
+// link is one connection to the bus.
 type link struct {
-	*dbus.Conn
-	wire  *wire
-	watch *watch
-	// roots are the unique names that root has on this bus.
-	roots map[string]bool
-	// spoilt: a call was not answered, or signals were asked for. It is closed
-	// after its use.
-	spoilt bool
-
-	end    context.CancelFunc
+	*connection
 	loosen func() bool // unties it from its user's context
 }
 
-// spare keeps at most one connection, and none for longer than KeptFor.
-type spare struct {
-	mu    sync.Mutex
-	link  *link
-	timer *time.Timer
+// connection is what the links share that are in use at the same time.
+type connection struct {
+	*dbus.Conn
+	wire  *wire
+	watch *watch
+	end   context.CancelFunc
+
+	mu     sync.Mutex
+	users  int             // guarded by spare.mu
+	roots  map[string]bool // the unique names that root has on this bus
+	spoilt bool            // a call was not answered, or signals were asked for: nobody else is to use it
 }
 
-// open returns the connection that was kept, or a new one. It ends with ctx
+// spoil keeps others from using the connection.
+func (c *connection) spoil() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spoilt = true
+}
+
+func (c *connection) isSpoilt() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spoilt
+}
+
+// isRoots reports whether root has the unique name, as far as is known.
+func (c *connection) isRoots(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.roots[name]
+}
+
+// setRoots remembers a name of root's: a unique name is never given to another.
+func (c *connection) setRoots(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.roots[name] = true
+}
+
+// spare has at most one connection for all who ask at the same time, and keeps
+// it for KeptFor after the last one.
+type spare struct {
+	mu    sync.Mutex
+	conn  *connection
+	timer *time.Timer // ends conn; stopped while it is in use
+}
+
+// open returns the connection that there is, or a new one. It ends with ctx
 // unless it was given back before.
 func (s *spare) open(ctx context.Context, address string, timeout time.Duration) (*link, error) {
-	l := s.take()
-	if l == nil {
+	c := s.take()
+	if c == nil {
 		free, end := context.WithCancel(context.WithoutCancel(ctx))
 		stop := context.AfterFunc(ctx, end)
 		var err error
-		if l, err = connect(free, address, timeout); err != nil {
+		if c, err = connect(free, address, timeout); err != nil {
 			end()
 			return nil, err
 		}
 		stop()
-		l.end = end
+		c.end, c.users = end, 1
+		s.offer(c)
 	}
-	l.loosen = context.AfterFunc(ctx, l.end)
-	return l, nil
+	return &link{c, context.AfterFunc(ctx, c.end)}, nil
 }
 
-// take returns the connection that was kept, unless it has ended meanwhile.
-func (s *spare) take() *link {
+// offer has others use c from now on, unless there is another one.
+func (s *spare) offer(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.link
-	if l == nil {
-		return nil
+	if s.conn == nil {
+		s.conn, s.timer = c, nil
 	}
-	s.timer.Stop()
-	if s.link = nil; !l.Connected() {
-		l.end()
-		return nil
-	}
-	return l
 }
 
-// giveBack ends the use of l, which is kept where there is room.
+// take returns the connection that there is, unless it has ended meanwhile.
+func (s *spare) take() *connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.conn
+	if c == nil {
+		return nil
+	}
+	if c.isSpoilt() || !c.Connected() {
+		s.forget()
+		if c.users == 0 {
+			c.end()
+		}
+		return nil
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	c.users++
+	return c
+}
+
+// forget keeps nothing; s.mu is held.
+func (s *spare) forget() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.conn, s.timer = nil, nil
+}
+
+// giveBack ends the use of l, whose connection is kept where nobody spoilt it.
 func (s *spare) giveBack(l *link) {
 	tied := l.loosen()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !tied || l.spoilt || s.link != nil || !l.Connected() {
-		l.end()
-		l.Close()
+	c := l.connection
+	c.users--
+	if !tied {
+		c.spoil()
+	}
+	switch {
+	case c.users > 0:
+		return
+	case s.conn != c, c.isSpoilt(), !c.Connected():
+		if s.conn == c {
+			s.forget()
+		}
+		c.end()
+		c.Close()
 		return
 	}
-	s.link = l
 	s.timer = time.AfterFunc(KeptFor, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.link == l {
-			s.link = nil
-			l.end()
+		if s.conn == c && c.users == 0 {
+			s.forget()
+			c.end()
 		}
 	})
 }

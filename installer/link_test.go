@@ -42,14 +42,14 @@ func connections(t *testing.T, bus *raucbench.Bus, own int) int {
 // idle daemon holds none.
 func TestKeptConnection(t *testing.T) {
 	bus, _, r := newFake(t)
-	ask := func() *link {
+	ask := func() *connection {
 		t.Helper()
 		if _, err := r.System(soon(t)); err != nil {
 			t.Fatal(err)
 		}
 		r.spare.mu.Lock()
 		defer r.spare.mu.Unlock()
-		return r.spare.link
+		return r.spare.conn
 	}
 	first := ask()
 	r.machine.ShuttingDown(soon(t))
@@ -109,7 +109,7 @@ func TestNotKept(t *testing.T) {
 		use(soon(t), s)
 		s.close()
 		r.spare.mu.Lock()
-		kept := r.spare.link
+		kept := r.spare.conn
 		r.spare.mu.Unlock()
 		if kept != nil {
 			t.Errorf("%s: the connection was kept", name)
@@ -128,6 +128,43 @@ func TestNotKept(t *testing.T) {
 			t.Fatal("connections are left")
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestSharedConnection: who asks at the same time shares one connection, but
+// nobody the one on which signals come, and the last one leaves it to be kept.
+func TestSharedConnection(t *testing.T) {
+	bus, _, r := newFake(t)
+	dial := func() *session {
+		t.Helper()
+		s, err := r.dial(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a, b := dial(), dial()
+	if a.connection != b.connection || connections(t, bus, 1) != 1 {
+		t.Errorf("two at once have %d connections", connections(t, bus, 1))
+	}
+	if err := b.subscribe(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	c := dial()
+	if c.connection == b.connection {
+		t.Error("a connection with somebody's signals was shared")
+	}
+	if _, err := a.slots(soon(t)); err != nil {
+		t.Errorf("a connection with somebody else's signals: %v", err)
+	}
+	a.close()
+	if _, err := b.slots(soon(t)); err != nil {
+		t.Errorf("after another had done with the connection: %v", err)
+	}
+	b.close()
+	c.close()
+	if d := dial(); d.connection != c.connection || connections(t, bus, 1) != 1 {
+		t.Errorf("%d connections are left, want the one that was not spoilt", connections(t, bus, 1))
 	}
 }
 

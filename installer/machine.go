@@ -50,8 +50,9 @@ type Machine struct {
 	connect, call time.Duration
 	spare         *spare
 
-	mu   sync.Mutex
-	good time.Time // when it was last asked whether it is confirmed, and was; zero: not known
+	mu     sync.Mutex
+	good   time.Time // when it was last asked whether it is confirmed, and was; zero: not known
+	marked bool      // the boot had finished and MarkGoodUnit had nothing left to do, which stays so
 }
 
 // NewMachine connects to nothing yet.
@@ -148,8 +149,9 @@ func (m *Machine) connected(ctx context.Context, f func(bus) error) error {
 }
 
 // ShuttingDown reports whether the machine goes down. Where nobody can tell,
-// it does not. In the same breath it asks what confirmed wants to know, which
-// then counts for SeenFor: systemd answers late while it takes in a new disk.
+// it does not. In the same breath it asks what confirmed wants to know and does
+// not know yet, which then counts for SeenFor: systemd answers late while it takes
+// in a new disk, and each question later than the one before.
 func (m *Machine) ShuttingDown(ctx context.Context) (down bool) {
 	m.sure(time.Time{})
 	m.connected(ctx, func(b bus) error {
@@ -157,11 +159,14 @@ func (m *Machine) ShuttingDown(ctx context.Context) (down bool) {
 		if owners[0] == "" {
 			return nil
 		}
-		asked := time.Now()
+		asked, marked := time.Now(), m.isMarked()
 		state := b.question(owners[0], systemdPath, systemdManager, "SystemState")
 		load := b.question(owners[0], markGoodPath, systemdUnit, "LoadState")
 		active := b.question(owners[0], markGoodPath, systemdUnit, "ActiveState")
 		questions := []*question{state, load, active}
+		if marked {
+			questions = questions[:1]
+		}
 		if owners[1] != "" {
 			questions = append(questions, b.question(owners[1], logindPath, logindManager, "PreparingForShutdown"))
 		}
@@ -169,14 +174,29 @@ func (m *Machine) ShuttingDown(ctx context.Context) (down bool) {
 		for _, q := range questions {
 			down = down || q.err == nil && (q == state && q.value() == "stopping" || q.value() == true)
 		}
+		if !marked && errors.Join(load.err, active.err) == nil {
+			u := unit{}
+			u.load, _ = load.value().(string)
+			u.active, _ = active.value().(string)
+			marked = u.load == "not-found" || u.load == "loaded" && u.active == "active"
+		}
 		text, told := state.value().(string)
-		done := load.value() == "not-found" || load.value() == "loaded" && active.value() == "active"
-		if errors.Join(state.err, load.err, active.err) == nil && told && bootHasFinished(text) && done && !down {
+		if state.err == nil && told && bootHasFinished(text) && marked && !down {
+			m.mark()
 			m.sure(asked)
 		}
 		return nil
 	})
 	return down
+}
+
+// Greet connects to the bus, so that the first question that follows within
+// KeptFor need not.
+func (m *Machine) Greet(ctx context.Context) {
+	_ = m.connected(ctx, func(b bus) error {
+		b.rootOwners(ctx, systemdName, logindName) // who they belong to is remembered
+		return nil
+	})
 }
 
 // Reboot asks logind, else systemd, else the program reboot to restart the

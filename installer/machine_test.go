@@ -226,12 +226,43 @@ func TestMarkGoodUnit(t *testing.T) {
 		"waits for a timer": {unit("loaded", "inactive", "static", false, 0, 0), false},
 	} {
 		f.set(func() { f.unit = c.unit })
+		m.marked = false // another boot
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		err := m.confirmed(ctx)
 		cancel()
 		if (err == nil) != c.ready {
 			t.Errorf("%s: %v, want ready %v", name, err, c.ready)
 		}
+	}
+}
+
+// TestMarkedOnce: what MarkGoodUnit has done in this boot stays done, and is not
+// asked for again; whether the boot has finished, or the machine goes down, is.
+func TestMarkedOnce(t *testing.T) {
+	_, f, m := newMachine(t, 0, systemdName)
+	unit := func(active string) map[string]dbus.Variant {
+		return map[string]dbus.Variant{"LoadState": dbus.MakeVariant("loaded"), "ActiveState": dbus.MakeVariant(active)}
+	}
+	f.set(func() { f.state, f.unit = "starting", unit("active") })
+	if m.booted(soon(t)); m.isMarked() {
+		t.Error("marked before the boot has finished")
+	}
+	f.set(func() { f.state, f.unit = "running", unit("activating") })
+	if m.booted(soon(t)) || m.ShuttingDown(soon(t)) || m.isMarked() {
+		t.Error("marked while the unit is at work")
+	}
+	f.set(func() { f.unit = unit("active") })
+	if !m.booted(soon(t)) || !m.isMarked() {
+		t.Error("not marked when the unit has done its work")
+	}
+	f.set(func() { f.unit = nil }) // asking for it would be an error
+	if m.ShuttingDown(soon(t)) || !m.isSure() || !m.booted(soon(t)) || m.confirmed(soon(t)) != nil {
+		t.Error("asked for the unit again")
+	}
+	f.set(func() { f.state = "stopping" })
+	m.sure(time.Time{})
+	if err := m.confirmed(soon(t)); !errors.Is(err, ErrShuttingDown) || !m.ShuttingDown(soon(t)) || m.isSure() {
+		t.Errorf("going down: %v, sure %v", err, m.isSure())
 	}
 }
 
@@ -291,11 +322,13 @@ func TestConfirmedInTheSameBreath(t *testing.T) {
 		"an unseen word": {"", false, unit("loaded", "inactive"), false},
 	} {
 		f.set(func() { f.state, f.down, f.unit = c.state, c.down, c.unit })
+		m.marked = false // another boot
 		if down := m.ShuttingDown(soon(t)); down != (c.down || c.state == "stopping") || m.isSure() != c.sure {
 			t.Errorf("%s: going down %v, sure %v", name, down, m.isSure())
 		}
 	}
 	f.set(func() { f.state, f.down, f.unit = "running", false, unit("loaded", "active") })
+	m.marked = false
 	m.ShuttingDown(soon(t))
 	f.set(func() { f.state = "starting" })
 	if err := m.confirmed(soon(t)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type RAUCOptions struct {
 	SystemConf string   // "" for DefaultSystemConf
 	Program    string   // "" for rauc in PATH; only for what its D-Bus service does not offer
 	Machine    *Machine // nil for one on the same bus
+	// FwEnvConfig says where U-Boot's environment is; "" for DefaultFwEnvConfig.
+	FwEnvConfig string
 }
 
 // RAUC is the backend that talks to RAUC's D-Bus service. An idle daemon holds
@@ -24,6 +27,10 @@ type RAUC struct {
 	machine *Machine
 	limits  limits
 	spare   *spare
+
+	mu    sync.Mutex
+	known *known // nil for nothing
+	binds binding
 }
 
 // limits are the named bounds, which tests shorten.

@@ -66,7 +66,7 @@ func (s *session) pin(ctx context.Context) error {
 }
 
 func (s *session) subscribe(ctx context.Context) error {
-	s.spoilt = true // nobody else is to get these signals
+	s.spoil() // nobody else is to get these signals
 	owner := s.rauc.Destination()
 	var questions []*question
 	for _, match := range []string{

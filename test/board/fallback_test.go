@@ -247,3 +247,36 @@ func damaged(t *testing.T, f File) File {
 	data[len(data)/3] ^= 1
 	return File{Name: f.Name, Data: data}
 }
+
+// TestBoardScriptSwitchesSlots plugs a stick whose script makes the other slot the
+// one that boots next, and which has an image for it: what was known of the slots
+// before the script is no answer after it, and what waits for its first boot is
+// not overwritten. A script that leaves the slots alone has its image installed.
+func TestBoardScriptSwitchesSlots(t *testing.T) {
+	parallel(t)
+	r := running(t)
+	image := r.bundle(t, "update.image", Bundle{Signer: r.fw.PKI.VendorImages, Format: "verity", Version: "2"})
+	for name, line := range map[string]string{
+		"rauc":      "rauc status mark-active other",
+		"fw_setenv": `fw_setenv BOOT_ORDER "B A" && fw_setenv BOOT_B_LEFT 3`,
+	} {
+		files := append(signed(t, r.signer, "autorun.sh", []byte("#!/bin/sh\n# "+name+"\nset -e\n"+line+"\n")), image)
+		stick := r.plain("fat32", "SWITCH", files...)
+		r.plug(stick)
+		done := r.finished(later)
+		r.expect(done, "mount done", "autorun done", "image refused")
+		if done.Code != 6 {
+			t.Errorf("%s: %s", name, done)
+		}
+		r.pull(stick)
+		r.sh(`fw_setenv BOOT_ORDER "A B"`)
+	}
+	if n := len(r.Starts()); n != 1 {
+		t.Errorf("the board restarted: %d starts", n)
+	}
+	stick := r.plain("fat32", "INNOCENT", append(signed(t, r.signer, "autorun.sh", []byte("#!/bin/sh\nrauc status >/dev/null\n")), image)...)
+	r.plug(stick)
+	if slot := r.booted(2); slot != "B" {
+		t.Fatalf("the board runs from %s", slot)
+	}
+}
