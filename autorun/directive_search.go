@@ -7,8 +7,8 @@ import (
 	"encoding/binary"
 )
 
-// What is here looks at every byte of a script that may have 64 MB, on a board of
-// 500 MHz, whoever wrote it: each function passes once over its text, with a few
+// What is here looks at a script that may have 64 MB, whoever wrote it, before its
+// signature is checked: each function passes once over its text, with a few
 // instructions for a byte (docs/performance.md, Hashing).
 
 // ParseDirectives returns what the script says about itself. The error is a

@@ -119,13 +119,15 @@ type pieces struct {
 }
 
 func (p *pieces) put(c byte) {
-	if p.n == len(p.buf) {
+	p.buf[p.n] = c
+	if p.n++; p.n == len(p.buf) {
 		p.flush()
 	}
-	p.buf[p.n] = c
-	p.n++
 }
 
+// flush is called rarely enough; without it, put is small enough to be inlined.
+//
+//go:noinline
 func (p *pieces) flush() {
 	p.to.Write(p.buf[:p.n])
 	p.n = 0
