@@ -80,7 +80,7 @@ func CheckScript(b []byte) error {
 	if kind := binaryKind(b); kind != "" {
 		return &NotScript{Reason: "binary", Kind: kind}
 	}
-	if line := firstLine(bytes.TrimPrefix(b, byteOrderMark)); bytes.HasPrefix(line, []byte("-----BEGIN")) || pemText[string(line)] {
+	if isPEM(bytes.TrimPrefix(b, byteOrderMark)) {
 		return &NotScript{Reason: "pem", Kind: "PEM (a certificate, key or keyring)"}
 	}
 	first, _, _ := bytes.Cut(b, []byte("\n"))
@@ -92,29 +92,53 @@ func CheckScript(b []byte) error {
 
 // pemText are lines with which openssl (x509 -text, crl -text, pkcs12,
 // s_client -showcerts) begins what stands above a PEM block, and no script begins.
-var pemText = map[string]bool{
-	"Certificate:":                       true,
-	"Certificate Revocation List (CRL):": true,
-	"Certificate chain":                  true,
-	"Server certificate":                 true,
-	"Bag Attributes":                     true,
-	"Key Attributes":                     true,
-	"Trusted Uses:":                      true,
-	"Rejected Uses:":                     true,
+var pemText = []string{
+	"Certificate:",
+	"Certificate Revocation List (CRL):",
+	"Certificate chain",
+	"Server certificate",
+	"Bag Attributes",
+	"Key Attributes",
+	"Trusted Uses:",
+	"Rejected Uses:",
 }
 
-// firstLine returns the first line of b that is neither blank nor a comment,
-// without the white space around it. A file that begins with "#!" says itself
-// what it is; its first line is that one.
-func firstLine(b []byte) []byte {
-	const space = " \t\r\n\v\f"
-	for script := bytes.HasPrefix(b, []byte("#!")); ; {
-		var line []byte
-		line, b, _ = bytes.Cut(bytes.TrimLeft(b, space), []byte("\n"))
-		if script || len(line) == 0 || line[0] != '#' {
-			return bytes.TrimRight(line, space)
+// isPEM reports whether the first line of b that is neither blank nor a comment
+// begins a PEM block, or is one of pemText. A file that begins with "#!" says itself
+// what it is.
+func isPEM(b []byte) bool {
+	if bytes.HasPrefix(b, []byte("#!")) {
+		return false
+	}
+	b = skipComments(b)
+	if bytes.HasPrefix(b, []byte("-----BEGIN")) {
+		return true
+	}
+	for _, text := range pemText {
+		if rest, ok := bytes.CutPrefix(b, []byte(text)); ok {
+			line, _, _ := bytes.Cut(rest, []byte("\n"))
+			return len(bytes.TrimLeft(line, " \t\r\v\f")) == 0
 		}
 	}
+	return false
+}
+
+// skipComments returns text from the first character on that is no white space and
+// in no comment. It passes once over what may be 64 MB of them.
+func skipComments(text []byte) []byte {
+	comment := false
+	for i, c := range text {
+		switch {
+		case c == '\n':
+			comment = false
+		case comment, c == ' ', c == '\t', c == '\r', c == '\v', c == '\f':
+		case c == '#':
+			comment = true
+		default:
+			return text[i:]
+		}
+	}
+	return nil
 }
 
 // binaryKind names the binary format that b begins as, or returns "".

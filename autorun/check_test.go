@@ -38,6 +38,9 @@ var scripts = map[string]string{
 	"MZ variable":          "MZ=1; echo $MZ\n",
 	"begins with a number": "0a\n",
 	"hash only":            "#\n",
+	"blanks only":          " \n\t\r\n\v\f",
+	"hard blank behind":    "Certificate:\u00a0\n",
+	"certificate, but #!":  "#!/bin/sh\nCertificate:\n",
 }
 
 func TestCheckScriptAccepts(t *testing.T) {
@@ -79,6 +82,7 @@ func notScripts(t testing.TB) map[string]struct{ content, reason, kind string } 
 		"keyring, comments":   {"# Vendor CA 2025\r\n\r\n#\n  # 2\n-----BEGIN CERTIFICATE-----\n", "pem", "PEM (a certificate, key or keyring)"},
 		"keyring, x509 -text": {"Certificate:\n    Data:\n", "pem", "PEM (a certificate, key or keyring)"},
 		"keyring, pkcs12":     {"# mine\nBag Attributes\r\n    friendlyName: x\r\n", "pem", "PEM (a certificate, key or keyring)"},
+		"keyring, one line":   {"Server certificate \t\v\f\r", "pem", "PEM (a certificate, key or keyring)"},
 		"NUL":                 {"echo \x00\n", "nul", ""},
 		"NUL without line":    {strings.Repeat("a", 100) + "\x00", "nul", ""},
 	}

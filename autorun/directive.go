@@ -86,41 +86,7 @@ type DirectiveError struct {
 
 func (e *DirectiveError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
 
-// ParseDirectives returns what the script says about itself. The error is a
-// *[DirectiveError] about the first line that is wrong; Requires is then what
-// any well-formed line says, since a later usbagent may know the other words.
-func ParseDirectives(script []byte) (Directives, error) {
-	p := parser{leading: true}
-	rest := script
-	for more := true; more && p.leading; p.number++ {
-		var line []byte
-		line, rest, more = bytes.Cut(rest, []byte("\n"))
-		p.line(line)
-		p.leading = p.leading && leads(rest)
-	}
-	// The rest, which may be 64 MB, has no directive that counts; a line that
-	// is meant to be one has this word.
-	for p.err == nil {
-		i := indexProgram(rest)
-		if i < 0 {
-			break
-		}
-		begin := bytes.LastIndexByte(rest[:i], '\n') + 1
-		p.number += bytes.Count(rest[:begin], []byte("\n"))
-		line, after, more := bytes.Cut(rest[begin:], []byte("\n"))
-		p.line(line)
-		if !more {
-			break
-		}
-		rest, p.number = after, p.number+1
-	}
-	if p.err != nil {
-		return Directives{Requires: p.found.Requires}, p.err
-	}
-	return p.found, nil
-}
-
-// parser takes a script line by line.
+// parser takes those lines of a script that are meant to be directives.
 type parser struct {
 	found   Directives
 	number  int  // of lines before the current one
@@ -135,16 +101,13 @@ func (p *parser) fail(format string, args ...any) {
 	}
 }
 
-// line takes one line, without its newline.
-func (p *parser) line(line []byte) {
+// take takes one line that is meant to be a directive, without its newline.
+func (p *parser) take(line []byte) {
 	if p.number == 0 {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
 	line = bytes.TrimRight(line, " \t\r")
-	p.leading = p.leading && leads(line)
-	like := looksLikeDirective(line)
 	switch {
-	case !like:
 	case !p.leading:
 		p.fail("a directive counts only in the comments at the beginning of the script, before its first command")
 	case len(line) > MaxDirectiveLine:
@@ -155,73 +118,6 @@ func (p *parser) line(line []byte) {
 		p.count++
 		p.directive(string(line))
 	}
-}
-
-// leads reports whether the first line of text is a comment or blank.
-func leads(text []byte) bool {
-	text = bytes.TrimLeft(text, " \t")
-	if len(text) > 0 && text[0] == '#' {
-		return true
-	}
-	text = bytes.TrimLeft(text, " \t\r")
-	return len(text) == 0 || text[0] == '\n'
-}
-
-// programWord is the name that every directive begins with.
-const programWord = "usbagent"
-
-// programSkip says of each byte how far programWord can be moved on that was
-// compared where this byte was below its last letter.
-var programSkip = func() (skip [256]uint8) {
-	for c := range skip {
-		skip[c] = uint8(len(programWord))
-	}
-	for i, c := range []byte(programWord[:len(programWord)-1]) {
-		skip[c] = uint8(len(programWord) - 1 - i)
-		skip[c-'a'+'A'] = skip[c]
-	}
-	return skip
-}()
-
-// indexProgram returns where programWord begins in text, in whatever letters,
-// or -1. It looks at every eighth byte (Horspool); package bytes looks at each,
-// with no help of the processor on ARMv7.
-func indexProgram(text []byte) int {
-	const last = len(programWord) - 1
-	for i := last; i < len(text); i += int(programSkip[text[i]]) {
-		if text[i]|0x20 == programWord[last] && bytes.EqualFold(text[i-last:i+1], []byte(programWord)) {
-			return i - last
-		}
-	}
-	return -1
-}
-
-// looksLikeDirective reports whether somebody who reads the line, or a part of
-// it after a carriage return, would take it for a directive.
-func looksLikeDirective(line []byte) bool {
-	for rest, more := line, true; more; {
-		var part []byte
-		part, rest, more = bytes.Cut(rest, []byte("\r"))
-		if resembles(part) {
-			return true
-		}
-	}
-	return false
-}
-
-// resembles reports whether text is "# usbagent:" but for blanks, the number
-// of hashes, letter case and byte order marks.
-func resembles(text []byte) bool {
-	const word = programWord
-	if len(text) <= len(word) {
-		return false // most lines of a script that carries data
-	}
-	comment := bytes.TrimLeft(text, "\ufeff \t\v\f\u00a0")
-	name := bytes.TrimLeft(comment, "# \t\v\f\u00a0\ufeff")
-	if len(comment) == 0 || comment[0] != '#' || len(name) <= len(word) || !strings.EqualFold(string(name[:len(word)]), word) {
-		return false
-	}
-	return bytes.HasPrefix(bytes.TrimLeft(name[len(word):], " \t\v\f\u00a0"), []byte(":"))
 }
 
 // directive takes a line that is meant to be one, without blanks at its end.

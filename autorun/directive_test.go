@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -271,6 +272,41 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// line takes any line of a script, without its newline.
+func (p *parser) line(line []byte) {
+	text := line
+	if p.number == 0 {
+		text = bytes.TrimPrefix(text, byteOrderMark)
+	}
+	p.leading = p.leading && leads(text)
+	if looksLikeDirective(line) {
+		p.take(line)
+	}
+}
+
+// leads reports whether a line is a comment or blank.
+func leads(line []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) || len(bytes.TrimLeft(line, " \t\r")) == 0
+}
+
+// looksLikeDirective reports whether somebody who reads the line, or a part of
+// it after a carriage return, would take it for a directive.
+func looksLikeDirective(line []byte) bool {
+	return slices.ContainsFunc(bytes.Split(bytes.TrimRight(line, " \t\r"), []byte("\r")), resembles)
+}
+
+// resembles reports whether text is "# usbagent:" but for blanks, the number
+// of hashes, letter case and byte order marks.
+func resembles(text []byte) bool {
+	const word = "usbagent"
+	comment := bytes.TrimLeft(text, "\ufeff \t\v\f\u00a0")
+	name := bytes.TrimLeft(comment, "# \t\v\f\u00a0\ufeff")
+	if len(comment) == 0 || comment[0] != '#' || len(name) <= len(word) || !strings.EqualFold(string(name[:len(word)]), word) {
+		return false
+	}
+	return bytes.HasPrefix(bytes.TrimLeft(name[len(word):], " \t\v\f\u00a0"), []byte(":"))
+}
+
 // lineByLine is what ParseDirectives returns, without what makes it fast.
 func lineByLine(script []byte) (Directives, error) {
 	p := parser{leading: true}
@@ -286,7 +322,8 @@ func lineByLine(script []byte) (Directives, error) {
 
 func TestDirectivesLineByLine(t *testing.T) {
 	words := []string{"\n", "\n", "\n", "\r", " ", "\t", "#", "# ", "# usbagent: ", "# usbagent: run always", "#USBAgent :", "usbagent", "usbagen", "# usb", "agent: x",
-		"usbagent: requires 9.9", "# usbagent: requires 1.0", "\ufeff", "\u00a0", "echo", "x", "\v", "\x00", "t", "U", "ausbagent"}
+		"usbagent: requires 9.9", "# usbagent: requires 1.0", "\ufeff", "\u00a0", "echo", "x", "\v", "\x00", "t", "U", "ausbagent",
+		"\f", ":", " :", "\xa0", "\xc2", "\xa0#", "\xef", "\xbb\xbf", "\xbf#", "usbagent:", "##\u00a0usbagent\v:", "# usbagent: run once\r"}
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 200_000 {
 		var script []byte

@@ -4,9 +4,7 @@ package signature
 
 import (
 	"bytes"
-	"crypto"
 	"fmt"
-	"hash"
 )
 
 // Verify decides about content c and its detached signature p7s (DER): who
@@ -142,7 +140,7 @@ func (si *signerInfo) verify(leaf *cert, sums *contentSums) error {
 			if bytes.Equal(si.digest, sums.textSum(h)) {
 				return errTextMode
 			}
-			if bytes.Equal(si.digest, sums.unixSum(h)) {
+			if unix := sums.unixSum(h); unix != nil && bytes.Equal(si.digest, unix) {
 				return fail(WrongContent, "the signature is for this file with LF line ends; this one has CRLF (changed by an editor or a copy on Windows?)")
 			}
 			return fail(WrongContent, "the signature is for other content (signed by "+leaf.subject.String()+")")
@@ -167,70 +165,3 @@ func (si *signerInfo) verify(leaf *cert, sums *contentSums) error {
 }
 
 var errTextMode = fail(TextMode, "the signature was made in text mode, for the content with CRLF line ends (use -binary)")
-
-// contentSums computes digests of the content, each once.
-type contentSums struct {
-	c    *Content
-	sums map[crypto.Hash][]byte
-	// given is used instead of content where the content is elsewhere.
-	given func(crypto.Hash) []byte
-}
-
-func (s *contentSums) sum(h crypto.Hash) []byte {
-	if s.given != nil {
-		return s.given(h)
-	}
-	if h == crypto.SHA256 {
-		sum := s.c.SHA256()
-		return sum[:]
-	}
-	if s.sums[h] == nil {
-		d := h.New()
-		d.Write(s.c.bytes)
-		if s.sums == nil {
-			s.sums = map[crypto.Hash][]byte{}
-		}
-		s.sums[h] = d.Sum(nil)
-	}
-	return s.sums[h]
-}
-
-// textSum is the digest of the content as openssl smime signs it without
-// -binary: each line end as CRLF. nil where there is no content.
-func (s *contentSums) textSum(h crypto.Hash) []byte {
-	if s.c == nil {
-		return nil
-	}
-	d := h.New()
-	writeText(d, s.c.bytes)
-	return d.Sum(nil)
-}
-
-// unixSum is the digest of the content with each CRLF as LF. nil where there is
-// no content.
-func (s *contentSums) unixSum(h crypto.Hash) []byte {
-	if s.c == nil {
-		return nil
-	}
-	d := h.New()
-	for b := s.c.bytes; len(b) > 0; {
-		line, rest, found := bytes.Cut(b, []byte("\r\n"))
-		d.Write(line)
-		if found {
-			d.Write([]byte("\n"))
-		}
-		b = rest
-	}
-	return d.Sum(nil)
-}
-
-func writeText(d hash.Hash, b []byte) {
-	for len(b) > 0 {
-		line, rest, found := bytes.Cut(b, []byte("\n"))
-		d.Write(bytes.TrimRight(line, "\r"))
-		if found {
-			d.Write([]byte("\r\n"))
-		}
-		b = rest
-	}
-}

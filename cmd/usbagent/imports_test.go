@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"internal/durable": {"golang.org/x/sys/unix"},
 	"internal/detach":  {"golang.org/x/sys/unix"},
 	"internal/rsa":     {},
-	"internal/sha256":  {},
+	"internal/sha256":  {"golang.org/x/sys/cpu"},
 	"internal/staging": {"internal/durable", "golang.org/x/sys/unix"},
 	"agent": {"config", "netlink", "mount", "signature", "keyring", "autorun", "executedlist", "ledger", "installer", "led",
 		"internal/durable", "internal/sha256", "internal/staging", "go.uber.org/zap", "go.uber.org/zap/...", "golang.org/x/sys/unix"},

@@ -102,6 +102,7 @@ func (c *VerifyCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	dropCode()
 	data, err := readFile(c.File, config.MaxScriptSize)
 	if err != nil {
 		return err

@@ -3,9 +3,9 @@
 package board
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,23 +132,35 @@ func ratio(a, b float64) string {
 	return fmt.Sprintf("%.1f", a/b)
 }
 
-// Between these lines of the page stands what was measured.
-const (
-	figuresBegin = "<!-- figures: make bench writes what follows -->\n"
-	figuresEnd   = "<!-- end of figures -->"
+// A place is where in docs/performance.md figures stand: between two lines.
+type place struct{ begin, end string }
+
+var (
+	ofSticks  = place{"<!-- figures: make bench writes what follows -->\n", "<!-- end of figures -->"}
+	ofHashing = place{"<!-- hashing: make bench-hash writes what follows -->\n", "<!-- end of hashing -->"}
 )
 
-func replaceFigures(page, text string) error {
+// cut returns what stands before the place in page, in it, and behind it.
+func (p place) cut(page string) (head, text, foot string, err error) {
+	head, rest, ok := strings.Cut(page, p.begin)
+	text, foot, ok2 := strings.Cut(rest, p.end)
+	if !ok || !ok2 {
+		return "", "", "", fmt.Errorf("no place for figures between %q and %q", p.begin, p.end)
+	}
+	return head, text, foot, nil
+}
+
+// replace puts text there.
+func (p place) replace(page, text string) error {
 	old, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	head, rest, ok := strings.Cut(string(old), figuresBegin)
-	_, foot, ok2 := strings.Cut(rest, figuresEnd)
-	if !ok || !ok2 {
-		return errors.New(page + " has no place for figures")
+	head, _, foot, err := p.cut(string(old))
+	if err != nil {
+		return fmt.Errorf("%s: %w", page, err)
 	}
-	return os.WriteFile(page, []byte(head+figuresBegin+"\n"+text+"\n"+figuresEnd+foot), 0o644)
+	return os.WriteFile(page, []byte(head+p.begin+"\n"+text+"\n"+p.end+foot), 0o644)
 }
 
 func TestMedianAndPage(t *testing.T) {
@@ -163,11 +175,30 @@ func TestMedianAndPage(t *testing.T) {
 		t.Errorf("no line for the LED:\n%s", text)
 	}
 	page := t.TempDir() + "/page.md"
-	os.WriteFile(page, []byte("before\n"+figuresBegin+"old\n"+figuresEnd+"\nafter\n"), 0o644)
-	if err := replaceFigures(page, "new"); err != nil {
+	os.WriteFile(page, []byte("before\n"+ofSticks.begin+"old\n"+ofSticks.end+"\nafter\n"), 0o644)
+	if err := ofSticks.replace(page, "new"); err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := os.ReadFile(page); string(text) != "before\n"+figuresBegin+"\nnew\n"+figuresEnd+"\nafter\n" {
+	if text, _ := os.ReadFile(page); string(text) != "before\n"+ofSticks.begin+"\nnew\n"+ofSticks.end+"\nafter\n" {
 		t.Errorf("page %q", text)
+	}
+	if err := ofHashing.replace(page, "new"); err == nil {
+		t.Error("a page without the place is no error")
+	}
+}
+
+// TestPageHasFigures: nothing stands in for what was to be measured.
+func TestPageHasFigures(t *testing.T) {
+	page, err := os.ReadFile("../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []place{ofSticks, ofHashing} {
+		if _, text, _, err := p.cut(string(page)); err != nil || strings.Count(text, "\n| ") < 5 {
+			t.Errorf("%v: %q, %v", p, text, err)
+		}
+	}
+	if word := regexp.MustCompile(`(?m)^[A-Z_]+$`).Find(page); word != nil {
+		t.Errorf("%s is no sentence", word)
 	}
 }

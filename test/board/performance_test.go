@@ -53,7 +53,7 @@ func TestPerformance(t *testing.T) {
 			f.Ways[way] = append(f.Ways[way], r)
 		}
 		if page != "-" { // after each round: it takes an hour
-			if err := replaceFigures(page, f.String()); err != nil {
+			if err := ofSticks.replace(page, f.String()); err != nil {
 				t.Fatal(err)
 			}
 		}

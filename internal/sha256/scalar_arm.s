@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// SHA-256's compression of whole blocks (FIPS 180-4, 6.2.2), with what the
-// compiler does not make of it: ARM's barrel shifter rotates an operand for
-// nothing. R10 is g; R11 is the assembler's, which needs it for no instruction
+// SHA-256's compression of whole blocks (FIPS 180-4, 6.2.2) by the instructions
+// that every ARMv7 has, with what the compiler does not make of them: ARM's barrel
+// shifter rotates an operand for nothing. R10 is g; R11 is the assembler's, which needs it for no instruction
 // here.
 //
 // Each of the big sigmas is one rotation of a sum: ROTR6 ^ ROTR11 ^ ROTR25 is
@@ -106,8 +106,8 @@
 	REV	R7, R7	\
 	MOVM.IA.W	[R0-R7], (T1)
 
-// func compress(state *[8]uint32, data []byte)
-TEXT ·compress(SB), NOSPLIT, $72-16
+// func compressScalar(state *[8]uint32, data []byte)
+TEXT ·compressScalar(SB), NOSPLIT, $72-16
 	MOVW	data_base+4(FP), T0
 	MOVW	data_len+8(FP), T1
 	ADD	T0, T1, T1

@@ -7,6 +7,8 @@ package sha256
 import (
 	"crypto/sha256"
 	"encoding/binary"
+
+	"golang.org/x/sys/cpu"
 )
 
 // A Hash computes SHA-256. What it hashes may begin at any address; whole blocks
@@ -63,10 +65,24 @@ func (d *Hash) Sum(b []byte) []byte {
 	return b
 }
 
+// neon is whether the processor has NEON: the kernel says so (HWCAP); GOARM=7 alone
+// does not promise it.
+var neon = cpu.ARM.HasNEON
+
 // compress takes whole blocks of data, at least one, into the state.
-//
+func compress(state *[8]uint32, data []byte) {
+	if neon {
+		compressNEON(state, data)
+	} else {
+		compressScalar(state, data)
+	}
+}
+
 //go:noescape
-func compress(state *[8]uint32, data []byte)
+func compressNEON(state *[8]uint32, data []byte)
+
+//go:noescape
+func compressScalar(state *[8]uint32, data []byte)
 
 // constants of the rounds (FIPS 180-4, 4.2.2), which the assembly reads.
 var constants = [64]uint32{
