@@ -125,6 +125,26 @@ func TestCompletedOfAnother(t *testing.T) {
 	refused(t, r, ErrUnclear, ErrNotConfirmed)
 }
 
+// TestIdleBeforeCompleted: another's failure comes while ours runs, and RAUC says
+// that it is idle before our Completed has arrived.
+func TestIdleBeforeCompleted(t *testing.T) {
+	_, fake, r := newFake(t)
+	fake.OnInstall(func(f *raucbench.Fake, _ string, _ map[string]dbus.Variant) {
+		asked := func() {
+			before := len(f.Calls())
+			for end := time.Now().Add(10 * time.Second); len(f.Calls()) == before && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		f.Completed(1)
+		asked()
+		f.SetBusy(false)
+		asked()
+		f.Finish(digest)
+	})
+	installed(t, r)
+}
+
 // TestForeignCompleted: another connection sends Completed, broadcast and
 // straight to us, as any local user may.
 func TestForeignCompleted(t *testing.T) {

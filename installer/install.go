@@ -154,6 +154,7 @@ type waiting struct {
 	interval          time.Duration // until the next probe
 
 	result  *int32    // of the last Completed
+	doubt   bool      // RAUC was busy after it: it may be of another installation
 	success bool      // one of them told success
 	idle    int       // probes in a row that found RAUC idle
 	told    time.Time // when progress was called last
@@ -180,7 +181,7 @@ func (w *waiting) look(ctx context.Context) (bool, error) {
 		w.tell(seen.percent, seen.message)
 	}
 	for _, result := range seen.results {
-		w.result, w.success = &result, w.success || result == 0
+		w.result, w.doubt, w.success = &result, false, w.success || result == 0
 	}
 	if seen.gone {
 		return false, fmt.Errorf("%w: RAUC's service ended", ErrUnclear)
@@ -201,18 +202,21 @@ func (w *waiting) check(ctx context.Context) (bool, error) {
 	w.interval = min(2*w.interval, w.limits.probe)
 	switch {
 	case errors.Is(err, ErrBusy), errors.Is(err, context.DeadlineExceeded):
-		w.idle = 0 // no answer is none; the stall timer runs
+		w.idle, w.doubt = 0, true // no answer is none; the stall timer runs
 		return false, nil
 	case ctx.Err() != nil:
 		return false, nil // told by wait
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", ErrUnclear, err)
-	case w.result != nil:
-		return w.judge(ctx)
+	case w.result != nil && (*w.result == 0 || !w.doubt):
+		return w.judge(ctx) // a success is confirmed by the slots, whose it ever is
 	}
 	// One idle answer may overtake a signal that is on its way; two do not.
 	if w.idle++; w.idle < 2 {
 		return false, nil
+	}
+	if w.result != nil {
+		return w.judge(ctx)
 	}
 	return false, fmt.Errorf("%w: RAUC is idle and never said how it ended", ErrUnclear)
 }

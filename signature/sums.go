@@ -73,22 +73,33 @@ func newDigest(h crypto.Hash) digest {
 	return h.New()
 }
 
+// block is how much is searched for a line end first, in bytes: what has none is
+// written as it is, the rest byte by byte.
+const block = 512
+
 // writeText writes b with each line end as CRLF, and without the carriage returns
 // that stand before it or at the end.
 func writeText(d digest, b []byte) {
 	p, returns := pieces{to: d}, 0
-	for _, c := range b {
-		switch c {
-		case '\r':
-			returns++
+	for ; len(b) > 0; b = b[min(block, len(b)):] {
+		part := b[:min(block, len(b))]
+		if returns == 0 && bytes.IndexByte(part, '\n') < 0 && bytes.IndexByte(part, '\r') < 0 {
+			p.putAll(part)
 			continue
-		case '\n':
-			returns = 1
 		}
-		for ; returns > 0; returns-- {
-			p.put('\r')
+		for _, c := range part {
+			switch c {
+			case '\r':
+				returns++
+				continue
+			case '\n':
+				returns = 1
+			}
+			for ; returns > 0; returns-- {
+				p.put('\r')
+			}
+			p.put(c)
 		}
-		p.put(c)
 	}
 	p.flush()
 }
@@ -96,12 +107,19 @@ func writeText(d digest, b []byte) {
 // writeUnix writes b with each CRLF as LF.
 func writeUnix(d digest, b []byte) {
 	p, last := pieces{to: d}, byte(0)
-	for _, c := range b {
-		if last == '\r' && c != '\n' {
-			p.put('\r')
+	for ; len(b) > 0; b = b[min(block, len(b)):] {
+		part := b[:min(block, len(b))]
+		if last != '\r' && bytes.IndexByte(part, '\r') < 0 {
+			p.putAll(part)
+			continue
 		}
-		if last = c; c != '\r' {
-			p.put(c)
+		for _, c := range part {
+			if last == '\r' && c != '\n' {
+				p.put('\r')
+			}
+			if last = c; c != '\r' {
+				p.put(c)
+			}
 		}
 	}
 	if last == '\r' {
@@ -123,6 +141,12 @@ func (p *pieces) put(c byte) {
 	if p.n++; p.n == len(p.buf) {
 		p.flush()
 	}
+}
+
+// putAll writes more than a few bytes as they are.
+func (p *pieces) putAll(b []byte) {
+	p.flush()
+	p.to.Write(b)
 }
 
 // flush is called rarely enough; without it, put is small enough to be inlined.

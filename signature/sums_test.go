@@ -20,8 +20,12 @@ func TestLineEnds(t *testing.T) {
 		for range random.IntN(12) {
 			content = append(content, words[random.IntN(len(words))]...)
 		}
-		if random.IntN(100) == 0 {
+		switch random.IntN(100) {
+		case 0:
 			content = bytes.Repeat(content, 3000)
+		case 1, 2, 3: // around what is written in one piece
+			content = append(bytes.Repeat([]byte("x"), block-3+random.IntN(6)), content...)
+			content = append(content, bytes.Repeat([]byte("y"), 2*block-3+random.IntN(6))...)
 		}
 		var text, unix written
 		writeText(&text, content)
