@@ -18,7 +18,7 @@ import (
 const SettledAfter = 122 * time.Second
 
 // BootTimeout bounds a boot on a loaded machine; an idle one takes 40 s.
-const BootTimeout = 8 * time.Minute
+const BootTimeout = 15 * time.Minute
 
 // Booted is a board without the agent, booted and settled.
 func Booted(c *Cache, fw *Firmware) (Snapshot, error) {

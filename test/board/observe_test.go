@@ -12,9 +12,9 @@ import (
 
 // Bounds for waiting; a loaded machine needs a fraction of them.
 const (
-	atOnce = time.Minute
-	soon   = 4 * time.Minute
-	later  = 8 * time.Minute
+	atOnce = 2 * time.Minute
+	soon   = 8 * time.Minute
+	later  = 16 * time.Minute
 	reboot = BootTimeout
 )
 
