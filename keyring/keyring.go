@@ -44,7 +44,7 @@ type Rules struct {
 // where r asks for it, at least one certificate that can end a chain. The error
 // wraps a *signature.Error, ErrScript, ErrBlock or ErrText, and tells the line.
 func Check(content []byte, r Rules) (*signature.Keyring, error) {
-	k, err := signature.ParseKeyring(content)
+	k, err := keyringOf(content)
 	if err != nil {
 		return nil, fmt.Errorf("check keyring: %w", err)
 	}

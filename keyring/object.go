@@ -82,7 +82,7 @@ func load(path string) (*signature.Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signature.ParseKeyring(data)
+	return keyringOf(data)
 }
 
 // blank tells whether what stands at path is a file with nothing in it: no

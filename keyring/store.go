@@ -76,7 +76,7 @@ func (s *Store) Install(v *signature.Verified, k *signature.Keyring) (Change, er
 }
 
 func (s *Store) install(v *signature.Verified, k *signature.Keyring) (Change, error) {
-	same, err := signature.ParseKeyring(v.Bytes())
+	same, err := keyringOf(v.Bytes())
 	if err != nil {
 		return Change{}, err
 	}

@@ -41,17 +41,20 @@ func (m *montgomery) power(x *big.Int, e int) *big.Int {
 	n := len(m.digits)
 	base := new(big.Int).Lsh(x, uint(n*bits.UintSize))
 	base.Rem(base, m.modulus)
-	b, z, one := make([]big.Word, n), make([]big.Word, n), make([]big.Word, n)
+	b, z, last := make([]big.Word, n), make([]big.Word, n), make([]big.Word, n)
 	copy(b, base.Bits())
 	copy(z, b)
 	for bit := bits.Len(uint(e)) - 2; bit >= 0; bit-- {
 		m.multiply(z, z, z)
-		if e>>bit&1 != 0 {
+		if bit > 0 && e>>bit&1 != 0 {
 			m.multiply(z, z, b)
 		}
 	}
-	one[0] = 1
-	m.multiply(z, z, one) // takes R out
+	// What is multiplied by last has no R of its own, so none is left.
+	if last[0] = 1; e > 1 && e&1 != 0 {
+		copy(last, x.Bits())
+	}
+	m.multiply(z, z, last)
 	r := new(big.Int).SetBits(z)
 	return r.Rem(r, m.modulus)
 }
@@ -84,7 +87,7 @@ func (m *montgomery) multiply(z, x, y []big.Word) {
 }
 
 // wordsAtOnce is what addMultiple takes in one round.
-const wordsAtOnce = 4
+const wordsAtOnce = 16
 
 // addMultiple adds x·y to z, which has x's length, a multiple of wordsAtOnce,
 // and returns what is carried out of it.

@@ -10,6 +10,15 @@
 // it.
 #define UMAAL(low, carry, n, m) WORD $(0xe0400090 | carry<<16 | low<<12 | m<<8 | n)
 
+#define FOUR \
+	MOVM.IA.W	(R1), [R5, R6, R7, R8]; \
+	MOVM.IA	(R0), [R9, R11, R12, R14]; \
+	UMAAL(9, 4, 5, 3); \
+	UMAAL(11, 4, 6, 3); \
+	UMAAL(12, 4, 7, 3); \
+	UMAAL(14, 4, 8, 3); \
+	MOVM.IA.W	[R9, R11, R12, R14], (R0)
+
 // func addMultiple(z, x []big.Word, y big.Word) (carry big.Word)
 //
 // R14, the link register, is in the frame. R10 is g; R11 is the assembler's, which needs it for no instruction here.
@@ -21,18 +30,15 @@ TEXT ·addMultiple(SB), NOSPLIT, $4-32
 	MOVW	$0, R4
 	B	next
 
-four:
-	MOVM.IA.W	(R1), [R5, R6, R7, R8]
-	MOVM.IA	(R0), [R9, R11, R12, R14]
-	UMAAL(9, 4, 5, 3)
-	UMAAL(11, 4, 6, 3)
-	UMAAL(12, 4, 7, 3)
-	UMAAL(14, 4, 8, 3)
-	MOVM.IA.W	[R9, R11, R12, R14], (R0)
+round:
+	FOUR
+	FOUR
+	FOUR
+	FOUR
 
 next:
-	SUB.S	$4, R2
-	BGE	four
+	SUB.S	$16, R2
+	BGE	round
 
 	MOVW	R4, carry+28(FP)
 	RET
