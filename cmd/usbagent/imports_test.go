@@ -29,11 +29,12 @@ var rooms = map[string][]string{
 	"led":              {"github.com/stianeikeland/go-rpio/v4", "github.com/warthog618/go-gpiocdev", "golang.org/x/sys/unix"},
 	"internal/durable": {"golang.org/x/sys/unix"},
 	"internal/detach":  {"golang.org/x/sys/unix"},
+	"internal/logs":    {"go.uber.org/zap/zapcore"},
 	"internal/rsa":     {},
 	"internal/sha256":  {"golang.org/x/sys/cpu"},
 	"internal/staging": {"internal/durable", "golang.org/x/sys/unix"},
 	"agent": {"config", "netlink", "mount", "signature", "keyring", "autorun", "executedlist", "ledger", "installer", "led",
-		"internal/durable", "internal/sha256", "internal/staging", "go.uber.org/zap", "go.uber.org/zap/...", "golang.org/x/sys/unix"},
+		"internal/durable", "internal/logs", "internal/sha256", "internal/staging", "golang.org/x/sys/unix"},
 }
 
 const module = "usbagent/"
