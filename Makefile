@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | \
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 GO      ?= go
-GOFLAGS := -trimpath -buildvcs=false
+GOFLAGS := $(shell grep '^-' deploy/goflags)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 HOSTGO  := GOOS= GOARCH= $(GO)
 BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'

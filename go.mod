@@ -13,8 +13,6 @@ require (
 	github.com/pelletier/go-toml/v2 v2.4.3 // indirect
 	github.com/pilebones/go-udev v0.10.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
-	github.com/spf13/cobra v1.10.2 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/stianeikeland/go-rpio/v4 v4.6.0 // indirect
 	github.com/warthog618/go-gpiocdev v0.9.1 // indirect
 	go.mozilla.org/pkcs7 v0.10.0 // indirect

@@ -101,14 +101,3 @@ func TestSpecialFilesAreNotRead(t *testing.T) {
 		t.Errorf("%v, %+v", err, findings)
 	}
 }
-
-func TestEdits(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"autorun.sh", "autorun.sh", 0}, {"atorun.sh", "autorun.sh", 1}, {"auotrun.sh", "autorun.sh", 2}} {
-		if got := edits(c.a, c.b); got != c.want {
-			t.Errorf("edits(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-}

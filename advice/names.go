@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"usbagent/internal/spelling"
 )
 
 // entry looks at one name of the root directory.
@@ -58,12 +60,12 @@ func (l *looker) misspelt(name string) string {
 	if strings.HasSuffix(base, imageSuffix) {
 		return base
 	}
-	best, distance := "", 3 // more than two wrong letters is another word
+	best, distance := "", spelling.Near+1
 	for _, w := range wanted {
 		if l.there[w] {
 			continue
 		}
-		if d := edits(base, w); d < distance {
+		if d := spelling.Distance(base, w); d < distance {
 			best, distance = w, d
 		}
 	}
@@ -87,28 +89,4 @@ func (l *looker) alias(name string) string {
 		}
 	}
 	return ""
-}
-
-// edits is the number of letters to insert, delete or replace to make b of a
-// (Levenshtein); names of more than 64 bytes are far from everything.
-func edits(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

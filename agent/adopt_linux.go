@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"usbagent/autorun"
 	"usbagent/installer"
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 )
 
@@ -21,7 +21,7 @@ import (
 func (a *Agent) adoptImage(ctx context.Context) {
 	past, ok := a.lastImage(func(i ledger.Image) bool { return i.BootID == a.BootID && i.Result == imageStarted })
 	if ok {
-		a.Log.Info("installation of an earlier run taken over", zap.String("file", past.Name))
+		a.Log.Info("installation of an earlier run taken over", logs.String("file", past.Name))
 		a.occupy(nil, "the installation of "+past.Name)
 		err := a.awaitImage(ctx, past)
 		a.showProgress(-1, "")
@@ -33,11 +33,11 @@ func (a *Agent) adoptImage(ctx context.Context) {
 			a.restart(ctx)
 			return
 		}
-		a.Log.Warn("installation of an earlier run failed", zap.String("file", past.Name), zap.Error(err))
+		a.Log.Warn("installation of an earlier run failed", logs.String("file", past.Name), logs.Error(err))
 		a.record(a.Ledger.ImageEnded(past.ID, imageFailed, "", err.Error()))
 	}
 	if err := errors.Join(installer.CleanStaging(a.stagingDir()), autorun.CleanPayload(a.RunDir, a.stagingDir())); err != nil {
-		a.Log.Warn("private copies of an earlier run could not all be removed", zap.Error(err))
+		a.Log.Warn("private copies of an earlier run could not all be removed", logs.Error(err))
 	}
 }
 
@@ -76,7 +76,7 @@ func (a *Agent) restart(ctx context.Context) {
 	unix.Sync()
 	a.Log.Info("image installed, restarting the board")
 	if err := a.Machine.Reboot(ctx); err != nil {
-		a.Log.Error("the board could not be restarted", zap.Error(err))
+		a.Log.Error("the board could not be restarted", logs.Error(err))
 		a.mu.Lock()
 		a.rebooting = false
 		a.mu.Unlock()
@@ -95,7 +95,7 @@ func (a *Agent) settleImages(ctx context.Context) {
 	}
 	system, err := a.Images.System(ctx)
 	if err != nil {
-		a.Log.Warn("what became of the last installation cannot be known", zap.String("file", past.Name), zap.Error(err))
+		a.Log.Warn("what became of the last installation cannot be known", logs.String("file", past.Name), logs.Error(err))
 		return
 	}
 	booted, ok := system.BootedSlot()
@@ -104,8 +104,8 @@ func (a *Agent) settleImages(ctx context.Context) {
 		return
 	}
 	if !slices.Contains(strings.Split(past.Slot, ", "), booted.Name) {
-		a.Log.Warn("the board went back from the image installed last", zap.String("file", past.Name),
-			zap.String("booted", booted.Name), zap.String("installed_into", past.Slot))
+		a.Log.Warn("the board went back from the image installed last", logs.String("file", past.Name),
+			logs.String("booted", booted.Name), logs.String("installed_into", past.Slot))
 		a.learned(past)
 		a.record(a.Ledger.ImageEnded(past.ID, imageFellBack, past.Slot, "the board booted "+booted.Name+" instead"))
 		return
@@ -113,7 +113,7 @@ func (a *Agent) settleImages(ctx context.Context) {
 	if _, err := a.Images.WaitReady(ctx, nil); err != nil {
 		return // not confirmed: it may still fall back
 	}
-	a.Log.Info("the board runs the image installed last", zap.String("file", past.Name), zap.String("booted", booted.Name))
+	a.Log.Info("the board runs the image installed last", logs.String("file", past.Name), logs.String("booted", booted.Name))
 	a.learned(past)
 	a.record(a.Ledger.ImageEnded(past.ID, imageArrived, past.Slot, ""))
 }

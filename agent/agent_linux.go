@@ -11,9 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"usbagent/executedlist"
+	"usbagent/internal/logs"
 	"usbagent/keyring"
 	"usbagent/led"
 	"usbagent/mount"
@@ -120,7 +119,7 @@ func (a *Agent) takeLeave() {
 	a.left = true
 	a.mu.Unlock()
 	if err := a.status.flush(); err != nil {
-		a.Log.Error("status cannot be shown", zap.Error(err))
+		a.Log.Error("status cannot be shown", logs.Error(err))
 	}
 }
 
@@ -146,11 +145,11 @@ func (a *Agent) openMounter() error {
 	a.mounter = m
 	reused, err := m.Recover(a.stillThere)
 	if err != nil {
-		a.Log.Warn("mounts of an earlier run could not all be cleaned up", zap.Error(err))
+		a.Log.Warn("mounts of an earlier run could not all be cleaned up", logs.Error(err))
 	}
 	a.reused = reused
 	for _, x := range reused {
-		a.Log.Info("mount of an earlier run taken over", zap.String("device", x.Device.Name), zap.String("mountpoint", Show(x.Target)))
+		a.Log.Info("mount of an earlier run taken over", logs.String("device", x.Device.Name), logs.String("mountpoint", Show(x.Target)))
 	}
 	return nil
 }
@@ -164,7 +163,7 @@ func (a *Agent) listen(ctx context.Context, source *netlink.Source, hints chan<-
 			return
 		}
 		if err != nil {
-			a.Log.Error("uevents cannot be received, the socket is opened anew", zap.Error(err))
+			a.Log.Error("uevents cannot be received, the socket is opened anew", logs.Error(err))
 			if !sleep(ctx, relisten) {
 				return
 			}
@@ -218,7 +217,7 @@ func (a *Agent) loop(ctx context.Context, hints <-chan netlink.Hint) {
 func (a *Agent) scan() {
 	disks, err := netlink.Scan("", a.Config.Devices.Allow)
 	if err != nil { // of single disks; the others are there
-		a.Log.Error("not all block devices could be looked at", zap.Error(err))
+		a.Log.Error("not all block devices could be looked at", logs.Error(err))
 	}
 	there := make(map[string]bool)
 	for _, d := range disks {
@@ -240,7 +239,7 @@ func (a *Agent) dropLeftovers() {
 	a.reused = nil
 	a.mu.Unlock()
 	for _, m := range gone {
-		a.Log.Info("stick of an earlier run was pulled meanwhile", zap.String("device", m.Device.Name))
+		a.Log.Info("stick of an earlier run was pulled meanwhile", logs.String("device", m.Device.Name))
 	}
 	a.undo(a.Log, gone)
 }
@@ -263,7 +262,7 @@ func (a *Agent) refresh(name string, look bool, announced uint64) {
 	}
 	disk, present, err := netlink.Refresh("", name, a.Config.Devices.Allow)
 	if err != nil {
-		a.Log.Warn("block device cannot be looked at", zap.String("device", name), zap.Error(err))
+		a.Log.Warn("block device cannot be looked at", logs.String("device", name), logs.Error(err))
 	}
 	if present && err == nil {
 		a.see(disk, look, announced)
@@ -305,7 +304,7 @@ func (a *Agent) see(disk netlink.Disk, look bool, announced uint64) {
 // enablePolling lets the kernel look for other media in the same reader.
 func (a *Agent) enablePolling(disk netlink.Disk) {
 	if err := netlink.EnablePolling("", disk); err != nil {
-		a.Log.Warn("a medium inserted later may not be noticed", zap.String("device", disk.Name), zap.Error(err))
+		a.Log.Warn("a medium inserted later may not be noticed", logs.String("device", disk.Name), logs.Error(err))
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/mount"
 	"usbagent/netlink"
@@ -133,7 +133,7 @@ func TestStatusHold(t *testing.T) {
 	f := newStatusFile(filepath.Join(t.TempDir(), "status.json"))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { f.follow(ctx, zap.NewNop()); close(ended) }()
+	go func() { f.follow(ctx, logs.NewNop()); close(ended) }()
 	defer func() { cancel(); <-ended }()
 	written := make(chan time.Time, 1)
 	shown := func() Status { written <- time.Now(); return Status{} }

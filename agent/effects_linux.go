@@ -8,8 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.uber.org/zap"
-
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 	"usbagent/signature"
 )
@@ -59,7 +58,7 @@ func (a *Agent) prepareNext(ctx context.Context) {
 	for ctx.Err() == nil {
 		if !a.rules.ScriptOff {
 			if err := a.Scripts.Prepare(ctx); err != nil && ctx.Err() == nil {
-				a.Log.Warn("a unit for the next script could not be prepared", zap.Error(err))
+				a.Log.Warn("a unit for the next script could not be prepared", logs.Error(err))
 			}
 		}
 		a.Images.Prepare(ctx)
@@ -239,8 +238,8 @@ func (a *Agent) keyringStep(s *stick, o *offer) {
 // accepted logs who vouched for a file and what its bytes were.
 func (a *Agent) accepted(s *stick, v *signature.Verified) {
 	sum := v.SHA256()
-	s.log.Info("signature is good", zap.String("file", v.Name()), zap.String("signer", Show(v.Signer().Subject)),
-		zap.Stringer("fingerprint", v.Signer().Fingerprint), zap.String("sha256", hex.EncodeToString(sum[:])))
+	s.log.Info("signature is good", logs.String("file", v.Name()), logs.String("signer", Show(v.Signer().Subject)),
+		logs.Stringer("fingerprint", v.Signer().Fingerprint), logs.String("sha256", hex.EncodeToString(sum[:])))
 }
 
 // bootFinished waits, for a stick that was there at boot, until the boot has
@@ -258,7 +257,7 @@ func (a *Agent) bootFinished(ctx context.Context, s *stick, what string) bool {
 		return false
 	}
 	if err != nil && s.ctx.Err() == nil {
-		s.log.Warn("the boot does not finish, the work goes on all the same", zap.String("what", what), zap.Duration("waited", BootWait), zap.Error(err))
+		s.log.Warn("the boot does not finish, the work goes on all the same", logs.String("what", what), logs.Stringer("waited", BootWait), logs.Error(err))
 	}
 	return true
 }
@@ -267,21 +266,21 @@ func (a *Agent) bootFinished(ctx context.Context, s *stick, what string) bool {
 func (a *Agent) adopt(ctx context.Context) {
 	run, err := a.Scripts.Adopt(ctx)
 	if err != nil {
-		a.Log.Error("whether a script of an earlier run still runs cannot be known", zap.Error(err))
+		a.Log.Error("whether a script of an earlier run still runs cannot be known", logs.Error(err))
 		return
 	}
 	if run != nil {
-		a.Log.Info("script of an earlier run taken over", zap.String("id", run.ID()), zap.String("unit", run.Unit()))
+		a.Log.Info("script of an earlier run taken over", logs.String("id", run.ID()), logs.String("unit", run.Unit()))
 		a.occupy(nil, "a script that an earlier run of the agent started")
 		exit, err := run.Wait(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			a.Log.Error("how the script of an earlier run ended is unknown", zap.Error(err))
+			a.Log.Error("how the script of an earlier run ended is unknown", logs.Error(err))
 		} else {
 			a.ended(run.ID(), exit)
-			a.Log.Info("script of an earlier run ended", zap.Int("status", exit.Status), zap.String("signal", exit.Signal))
+			a.Log.Info("script of an earlier run ended", logs.Int("status", exit.Status), logs.String("signal", exit.Signal))
 		}
 		a.release(a.Log, run)
 		a.awaitReleased()

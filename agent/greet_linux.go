@@ -6,8 +6,7 @@ import (
 	"path"
 	"slices"
 
-	"go.uber.org/zap"
-
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/netlink"
 )
@@ -54,7 +53,7 @@ func (a *Agent) greeted(name string) bool {
 func (a *Agent) dismiss(name string) {
 	known := slices.ContainsFunc(a.plugged(), func(s *stick) bool { return s.disk.Name == name })
 	if !known && !netlink.Glance("", name) {
-		a.Log.Info("stick left before it was looked at", zap.String("device", name))
+		a.Log.Info("stick left before it was looked at", logs.String("device", name))
 	}
 	a.publish()
 }

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"usbagent/installer"
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 )
 
@@ -97,8 +96,8 @@ func (a *Agent) install(ctx context.Context, s *stick, i *image, path string, o 
 			}
 			return nil
 		}}
-	s.log.Info("image handed to the installer", zap.String("file", Show(i.name)), zap.String("version", Show(i.info.Version)),
-		zap.String("installer", a.Images.Name()))
+	s.log.Info("image handed to the installer", logs.String("file", Show(i.name)), logs.String("version", Show(i.info.Version)),
+		logs.String("installer", a.Images.Name()))
 	res, err := installer.Run(ctx, a.Images, job)
 	s.enquiry = nil // the slots are others now
 	defer a.showProgress(-1, "")

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"usbagent/installer"
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 )
 
@@ -111,7 +111,7 @@ func (a *Agent) offerImage(ctx context.Context, s *stick, i *image) (ledger.Step
 	}
 	step, action, err := a.hand(ctx, s, i, ready, true)
 	if errors.Is(err, installer.ErrCannotBind) {
-		s.log.Warn("the installer cannot be bound to the image after all, trying without", zap.String("file", Show(i.name)), zap.Error(err))
+		s.log.Warn("the installer cannot be bound to the image after all, trying without", logs.String("file", Show(i.name)), logs.Error(err))
 		step, action, _ = a.hand(ctx, s, i, ready, false)
 	}
 	return step, action

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"usbagent/installer"
 	"usbagent/internal/durable"
+	"usbagent/internal/logs"
 	"usbagent/led"
 )
 
@@ -24,14 +24,14 @@ const shellSetup = "/etc/usb-mount.d"
 // lookAround tells, in one line each, what this board lacks and what of an
 // earlier set-up is still there. Nothing of it keeps the agent from working.
 func (a *Agent) lookAround() {
-	a.Log.Info("usbagent starts", zap.String("version", a.Version), zap.String("configuration", a.ConfigPath))
+	a.Log.Info("usbagent starts", logs.String("version", a.Version), logs.String("configuration", a.ConfigPath))
 	if lacking := a.lacks(); len(lacking) > 0 {
-		a.Log.Warn("this board lacks something, the work goes on without it", zap.String("lacks", strings.Join(lacking, "; ")))
+		a.Log.Warn("this board lacks something, the work goes on without it", logs.String("lacks", strings.Join(lacking, "; ")))
 	}
 	if info, err := os.Stat(a.Root + shellSetup); err == nil && info.IsDir() {
 		a.Log.Warn("a shell set-up for USB sticks is still there, and would handle each stick a second time: "+
 			"remove the udev rule and the unit that run it, then this directory; its list of executed scripts is kept and honoured",
-			zap.String("directory", shellSetup), zap.String("list", a.Config.Autorun.ExecutedList))
+			logs.String("directory", shellSetup), logs.String("list", a.Config.Autorun.ExecutedList))
 	}
 }
 
@@ -99,6 +99,6 @@ func (a *Agent) mountRoot() string {
 	}
 	instead := filepath.Join(a.RunDir, "media")
 	a.Log.Warn("sticks are mounted elsewhere, since the configured place is on a read-only file system",
-		zap.String("configured", root), zap.String("instead", instead))
+		logs.String("configured", root), logs.String("instead", instead))
 	return instead
 }

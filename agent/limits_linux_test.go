@@ -15,13 +15,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/executedlist"
 	"usbagent/installer"
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/ledger"
 	"usbagent/mount"
@@ -55,9 +55,9 @@ func (stuck) Adopt(context.Context) (*autorun.Run, error) { return nil, nil }
 // idle is an agent that has touched nothing, and a stick.
 func idle(t *testing.T) (*Agent, *stick) {
 	t.Helper()
-	a := New(Options{Config: config.Default(), Log: zap.NewNop(), Light: dark{}, Machine: stuck{}, Scripts: stuck{}})
+	a := New(Options{Config: config.Default(), Log: logs.NewNop(), Light: dark{}, Machine: stuck{}, Scripts: stuck{}})
 	ctx, cancel := context.WithCancelCause(t.Context())
-	return a, &stick{disk: netlink.Disk{Name: "sdx"}, ctx: ctx, cancel: cancel, log: zap.NewNop()}
+	return a, &stick{disk: netlink.Disk{Name: "sdx"}, ctx: ctx, cancel: cancel, log: logs.NewNop()}
 }
 
 // TestStorageOnly: a device that is storage and a keyboard at once is refused

@@ -6,11 +6,10 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/installer"
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/ledger"
 )
@@ -81,7 +80,7 @@ type Options struct {
 	Version  string
 	BootID   string
 	Board    Board
-	Log      *zap.Logger
+	Log      *logs.Logger
 	Ledger   *ledger.Ledger // nil where the state directory cannot be used
 	StateDir string
 	RAUCConf string // RAUC's system.conf, "" for the usual one

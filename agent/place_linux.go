@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"usbagent/installer"
+	"usbagent/internal/logs"
 )
 
 // place puts the image where the device cannot change it any more, or returns
@@ -36,10 +36,10 @@ func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path 
 	}
 	must, why := installer.MustStage(facts)
 	if !must {
-		s.log.Info("the installer reads the image from the stick", zap.String("file", Show(i.name)), zap.String("reason", why))
+		s.log.Info("the installer reads the image from the stick", logs.String("file", Show(i.name)), logs.String("reason", why))
 		return filepath.Join(i.volume.target, i.name), o, func() {}, nil
 	}
-	s.log.Info("the image is copied first", zap.String("file", Show(i.name)), zap.String("size", Bytes(i.size)), zap.String("reason", why))
+	s.log.Info("the image is copied first", logs.String("file", Show(i.name)), logs.String("size", Bytes(i.size)), logs.String("reason", why))
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	staged, err := installer.Stage(ctx, a.stageRequest(s, i))
@@ -52,7 +52,7 @@ func (a *Agent) place(ctx context.Context, s *stick, i *image, bind bool) (path 
 	}
 	remove = func() {
 		if err := staged.Remove(); err != nil {
-			s.log.Warn("private copy could not be removed", zap.Error(err))
+			s.log.Warn("private copy could not be removed", logs.Error(err))
 		}
 	}
 	return staged.Path, o, remove, nil

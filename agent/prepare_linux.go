@@ -10,9 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 	"usbagent/mount"
 	"usbagent/netlink"
@@ -130,7 +130,7 @@ func (a *Agent) mountAll(s *stick) error {
 			s.complete = false // once more, with a look at the disk: its partitions may be others by now
 			return a.mountAll(s)
 		case err != nil:
-			s.log.Warn("not mounted", zap.String("partition", d.Name), zap.Error(err))
+			s.log.Warn("not mounted", logs.String("partition", d.Name), logs.Error(err))
 			failures[d.Name] = err
 			if first == nil {
 				first = err
@@ -244,7 +244,7 @@ func (a *Agent) mountOne(s *stick, d mount.Device) error {
 	} else if !a.keep(s, m) {
 		return m.Detach()
 	} else if err := a.abandonable(s, MountTimeout, func(func()) error { return m.Protect() }); err != nil {
-		s.log.Warn("the stick may be left writable", zap.Error(err))
+		s.log.Warn("the stick may be left writable", logs.Error(err))
 	}
 	dir, err := duplicate(m.Root())
 	if err != nil {
@@ -257,7 +257,7 @@ func (a *Agent) mountOne(s *stick, d mount.Device) error {
 	}
 	s.late()
 	for _, text := range m.Warnings {
-		s.log.Warn("mounted with a warning", zap.String("partition", d.Name), zap.String("warning", text))
+		s.log.Warn("mounted with a warning", logs.String("partition", d.Name), logs.String("warning", text))
 	}
 	a.change(s, func() {
 		s.volumes = append(s.volumes, v)

@@ -14,9 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"usbagent/autorun"
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/ledger"
 	"usbagent/mount"
@@ -227,7 +226,7 @@ func (a *Agent) keepOutput(ctx context.Context, s *stick, o *offer, run *autorun
 	}
 	lines, err := run.LastLines(ctx, MaxReceiptLines)
 	if err != nil {
-		s.log.Warn("the script's last lines are not in the receipt", zap.Error(err))
+		s.log.Warn("the script's last lines are not in the receipt", logs.Error(err))
 		lines = []string{"(not available)"}
 	}
 	s.output = append(s.output, Output{Device: o.volume.device, Lines: lines})

@@ -10,10 +10,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.uber.org/zap"
-
 	"usbagent/autorun"
 	"usbagent/executedlist"
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 )
 
@@ -78,7 +77,7 @@ func (a *Agent) stagePayload(ctx context.Context, s *stick, o *offer, files []au
 	}
 	defer a.showProgress(-1, "")
 	for _, f := range files {
-		s.log.Info("file of the script is copied", zap.String("file", Show(f.Path)), zap.String("size", Bytes(f.Size)))
+		s.log.Info("file of the script is copied", logs.String("file", Show(f.Path)), logs.String("size", Bytes(f.Size)))
 		p.Progress = func(done, size int64) { a.showProgress(int(done*100/size), "copying "+Show(f.Path)) }
 		if err := a.stageFile(ctx, o.volume, p, f); err != nil {
 			return p, err
@@ -193,7 +192,7 @@ func (a *Agent) execute(ctx context.Context, s *stick, o *offer, v *approved, ex
 	a.scripted = true
 	later := time.AfterFunc(scriptAlone, func() { s.unhold(); s.unwritten.write() })
 	defer later.Stop() // who comes next has a time of his own for both
-	s.log.Info("script started", zap.String("file", ScriptName), zap.String("id", id), zap.String("unit", run.Unit()))
+	s.log.Info("script started", logs.String("file", ScriptName), logs.String("id", id), logs.String("unit", run.Unit()))
 	if o.drop(); len(v.Bytes()) > freeAtOnce { // the runner has its own copy
 		debug.FreeOSMemory()
 	}
@@ -229,14 +228,14 @@ const releaseAfter = time.Second
 // release forgets a script while the work goes on, a little later: the end of a
 // unit is work for systemd, which may be behind with what it hears of the stick,
 // and the next step needs the processor, and an answer of systemd's.
-func (a *Agent) release(log *zap.Logger, run *autorun.Run) {
+func (a *Agent) release(log *logs.Logger, run *autorun.Run) {
 	ctx, hasten := context.WithTimeout(context.Background(), releaseAfter)
 	a.hasten = hasten
 	a.releasing.Go(func() {
 		_ = run.Uncover() // Release tells what is left
 		<-ctx.Done()
 		if err := run.Release(); err != nil {
-			log.Warn("script's unit could not be cleaned up", zap.Error(err))
+			log.Warn("script's unit could not be cleaned up", logs.Error(err))
 		}
 	})
 }

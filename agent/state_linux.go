@@ -6,8 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/ledger"
 )
@@ -31,10 +30,10 @@ func (a *Agent) change(s *stick, alter func()) {
 func (a *Agent) report(s *stick, step ledger.Step, code int) {
 	step.Reason = tame(step.Reason)
 	bad := step.Result == Refused || step.Result == Failed
-	fields := []zap.Field{zap.String("step", step.Step), zap.String("result", step.Result),
-		zap.String("partition", step.Device), zap.String("file", step.File), zap.String("reason", step.Reason)}
+	fields := []logs.Field{logs.String("step", step.Step), logs.String("result", step.Result),
+		logs.String("partition", step.Device), logs.String("file", step.File), logs.String("reason", step.Reason)}
 	if bad || code != 0 {
-		s.log.Warn("step "+step.Result, append(fields, zap.Int("code", code))...)
+		s.log.Warn("step "+step.Result, append(fields, logs.Int("code", code))...)
 	} else {
 		s.log.Info("step "+step.Result, fields...)
 	}
@@ -70,14 +69,14 @@ func (a *Agent) finish(s *stick) {
 	a.mu.Unlock()
 	a.record(a.Ledger.PutStick(entry))
 	a.publish()
-	s.log.Info(ending, zap.String("result", entry.Result), zap.Int("code", entry.Code))
+	s.log.Info(ending, logs.String("result", entry.Result), logs.Int("code", entry.Code))
 }
 
 // record reports what could not be written into the state directory: that
 // loses history, never safety.
 func (a *Agent) record(err error) {
 	if err != nil {
-		a.Log.Error("the state directory did not take a record", zap.Error(err))
+		a.Log.Error("the state directory did not take a record", logs.Error(err))
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
+	"usbagent/internal/logs"
 )
 
 // statusFile keeps status.json up to date without holding anybody up: changes
@@ -86,7 +86,7 @@ func (f *statusFile) flush() error {
 }
 
 // follow writes each change until ctx ends.
-func (f *statusFile) follow(ctx context.Context, log *zap.Logger) {
+func (f *statusFile) follow(ctx context.Context, log *logs.Logger) {
 	complained := false
 	for {
 		select {
@@ -96,7 +96,7 @@ func (f *statusFile) follow(ctx context.Context, log *zap.Logger) {
 		}
 		f.awaitFree(ctx)
 		if err := f.flush(); err != nil && !complained {
-			log.Error("status cannot be shown", zap.Error(err))
+			log.Error("status cannot be shown", logs.Error(err))
 			complained = true
 		}
 	}

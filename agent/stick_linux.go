@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/ledger"
 	"usbagent/mount"
@@ -23,7 +23,7 @@ type stick struct {
 	atBoot bool
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	log    *zap.Logger
+	log    *logs.Logger
 
 	// The kernel has just announced the disk, so its partitions are complete
 	// and the mount can begin at once.
@@ -112,7 +112,7 @@ func (s *stick) unhold() {
 func (a *Agent) insert(disk netlink.Disk, announced uint64) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &stick{disk: disk, atBoot: a.AtBoot || sinceBoot() < BootWindow, ctx: ctx, cancel: cancel}
-	s.log = a.Log.With(zap.String("device", disk.Name))
+	s.log = a.Log.With(logs.String("device", disk.Name))
 	s.entry = ledger.Stick{BootID: a.BootID, DiskSeq: disk.DiskSeq, Device: disk.Name, Started: time.Now()}
 	s.complete = complete(disk, announced)
 	if s.complete {
@@ -146,8 +146,8 @@ func complete(disk netlink.Disk, announced uint64) bool {
 }
 
 func (a *Agent) tellFound(s *stick) {
-	s.log.Info("stick found", zap.String("vendor", Show(s.disk.Vendor)), zap.String("model", Show(s.disk.Model)),
-		zap.String("size", Bytes(s.disk.Size)), zap.Uint64("diskseq", s.disk.DiskSeq), zap.Bool("at_boot", s.atBoot))
+	s.log.Info("stick found", logs.String("vendor", Show(s.disk.Vendor)), logs.String("model", Show(s.disk.Model)),
+		logs.String("size", Bytes(s.disk.Size)), logs.Uint64("diskseq", s.disk.DiskSeq), logs.Bool("at_boot", s.atBoot))
 }
 
 // recall takes over what the ledger knows of a stick that has stayed in since
@@ -192,11 +192,11 @@ func (a *Agent) detach(s *stick) {
 }
 
 // undo detaches mounts in the background; stop waits for it.
-func (a *Agent) undo(log *zap.Logger, mounts []*mount.Mount) {
+func (a *Agent) undo(log *logs.Logger, mounts []*mount.Mount) {
 	for _, m := range mounts {
 		a.detaching.Go(func() {
 			if err := m.Detach(); err != nil {
-				log.Error("mount could not be undone", zap.String("mountpoint", Show(m.Target)), zap.Error(err))
+				log.Error("mount could not be undone", logs.String("mountpoint", Show(m.Target)), logs.Error(err))
 			}
 		})
 	}

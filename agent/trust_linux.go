@@ -6,8 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
+	"usbagent/internal/logs"
 	"usbagent/ledger"
 	"usbagent/signature"
 )
@@ -16,13 +15,13 @@ import (
 func (a *Agent) mendKeyring() {
 	change, err := a.store.Repair()
 	if err != nil {
-		a.Log.Error("the installed keyring cannot be mended; nothing can be verified", zap.String("path", a.Config.Keyring.Path), zap.Error(err))
+		a.Log.Error("the installed keyring cannot be mended; nothing can be verified", logs.String("path", a.Config.Keyring.Path), logs.Error(err))
 		return
 	}
 	if !change.Changed {
 		return
 	}
-	a.Log.Warn("the installed keyring was missing or empty and was brought back", zap.String("path", a.Config.Keyring.Path), zap.String("from", change.From))
+	a.Log.Warn("the installed keyring was missing or empty and was brought back", logs.String("path", a.Config.Keyring.Path), logs.String("from", change.From))
 	a.record(a.Ledger.KeyringChanged(ledger.Keyring{Time: time.Now(), Action: "repair",
 		Before: texts(change.Before), After: texts(change.After)}))
 }
@@ -36,7 +35,7 @@ func (a *Agent) compareKeyring() {
 	}
 	installed, err := a.store.Installed()
 	if err != nil {
-		a.Log.Warn("the installed keyring cannot be used", zap.String("path", a.Config.Keyring.Path), zap.Error(err))
+		a.Log.Warn("the installed keyring cannot be used", logs.String("path", a.Config.Keyring.Path), logs.Error(err))
 		return
 	}
 	var now []string
@@ -45,7 +44,7 @@ func (a *Agent) compareKeyring() {
 	}
 	if !sameSet(now, last.After) {
 		a.Log.Warn("the installed keyring differs from the one recorded last (other slot, other image, or changed by hand)",
-			zap.Strings("installed", now), zap.Strings("recorded", last.After))
+			logs.Strings("installed", now), logs.Strings("recorded", last.After))
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"usbagent/internal/durable"
@@ -28,12 +28,23 @@ const (
 	modeCopy    = os.FileMode(0o555)
 )
 
-// validID is what a Request.ID may look like: it names a directory.
-var validID = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+// validID tells what a Request.ID may look like, since it names a directory:
+// up to 64 letters, digits, dots, dashes and underscores, the first no dot.
+func validID(id string) bool {
+	for i, c := range []byte(id) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+		if !letter && (c != '.' || i == 0) {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 64
+}
 
-// validName is what a Request.Name may look like: any case of ScriptName, so
-// a word that needs no quoting anywhere.
-var validName = regexp.MustCompile(`^(?i:autorun\.sh)$`)
+// validName tells what a Request.Name may look like: any case of ScriptName,
+// so a word that needs no quoting anywhere.
+func validName(name string) bool {
+	return len(name) == len(ScriptName) && strings.EqualFold(name, ScriptName)
+}
 
 // record is run.json: how a later agent and the supervisor know what this run is.
 type record struct {
@@ -61,7 +72,7 @@ type ending struct {
 // makeDir makes the private directory of the run id and writes the verified
 // bytes there.
 func makeDir(runDir, id string, content []byte) (string, error) {
-	if !validID.MatchString(id) {
+	if !validID(id) {
 		return "", fmt.Errorf("script id %q: not a short plain word", id)
 	}
 	parent, err := makeParent(runDir)
@@ -161,7 +172,7 @@ func readRecord(dir string) (record, error) {
 	if err := readJSON(filepath.Join(dir, recordFile), &r); err != nil {
 		return record{}, err
 	}
-	if r.ID != filepath.Base(dir) || r.Unit != "" && wordOfUnit(r.Unit) == "" || !validName.MatchString(r.Name) || !filepath.IsAbs(r.Target) {
+	if r.ID != filepath.Base(dir) || r.Unit != "" && wordOfUnit(r.Unit) == "" || !validName(r.Name) || !filepath.IsAbs(r.Target) {
 		return record{}, fmt.Errorf("%s: not a record of this run", filepath.Join(dir, recordFile))
 	}
 	if len(r.Payload) > MaxFiles || slices.ContainsFunc(r.Payload, func(b bound) bool { return CheckPath(b.Path) != nil }) {

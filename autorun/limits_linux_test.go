@@ -42,3 +42,23 @@ func TestMaxJSONSize(t *testing.T) {
 		}
 	}
 }
+
+// TestNames: what is put into paths and units has no other characters.
+func TestNames(t *testing.T) {
+	for id, want := range map[string]bool{
+		"a": true, "Z-_.9": true, "-": true, strings.Repeat("a", 64): true,
+		"": false, ".": false, "..": false, ".a": false, "a/b": false, "a b": false, "a\n": false, "a\x00": false, "ä": false, strings.Repeat("a", 65): false,
+	} {
+		if validID(id) != want {
+			t.Errorf("validID(%q) = %v", id, !want)
+		}
+	}
+	for name, want := range map[string]bool{
+		"autorun.sh": true, "AutoRun.SH": true,
+		"": false, "autorun": false, "autorun.sh ": false, "autorun_sh": false, "autorun.\u017fh": false, "x/autorun.sh": false,
+	} {
+		if validName(name) != want {
+			t.Errorf("validName(%q) = %v", name, !want)
+		}
+	}
+}

@@ -148,7 +148,7 @@ func notStarted(err error) error {
 // prepare writes the private copy and the record, and binds the copy over the
 // name on the stick, and those of the payload over theirs.
 func (r *Runner) prepare(q Request, content []byte) (*Run, error) {
-	if !validName.MatchString(q.Name) || !filepath.IsAbs(q.Target) {
+	if !validName(q.Name) || !filepath.IsAbs(q.Target) {
 		return nil, fmt.Errorf("script %q in %q: not an acceptable name", q.Name, q.Target)
 	}
 	others, err := r.runs()
@@ -201,7 +201,7 @@ func (r *Runner) runs() ([]string, error) {
 	}
 	var ids []string
 	for _, entry := range entries {
-		if entry.IsDir() && validID.MatchString(entry.Name()) {
+		if entry.IsDir() && validID(entry.Name()) {
 			ids = append(ids, entry.Name())
 		}
 	}

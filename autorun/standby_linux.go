@@ -328,7 +328,7 @@ func takeOrder(agent *net.UnixConn, parent string) (dir string, control *os.File
 		return "", nil, err
 	}
 	id, whole := strings.CutSuffix(string(order[:n]), "\n")
-	if !whole || !validID.MatchString(id) {
+	if !whole || !validID(id) {
 		return "", nil, errors.New("not an order")
 	}
 	control, err = received(rights[:m])

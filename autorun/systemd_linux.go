@@ -65,7 +65,7 @@ func unitName(word string) string { return UnitPrefix + word + ".service" }
 // wordOfUnit returns the word that names a unit, or "".
 func wordOfUnit(name string) string {
 	word, ok := strings.CutSuffix(strings.TrimPrefix(name, UnitPrefix), ".service")
-	if !ok || !strings.HasPrefix(name, UnitPrefix) || !validID.MatchString(word) {
+	if !ok || !strings.HasPrefix(name, UnitPrefix) || !validID(word) {
 		return ""
 	}
 	return word

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"usbagent/internal/spelling"
 )
 
 // key is one setting: the single place that knows its name, default, bounds,
@@ -241,9 +243,9 @@ func called(name string) []*key {
 
 // suggestion names a key that looks like name.
 func suggestion(name string) string {
-	best, distance := "", 3
+	best, distance := "", spelling.Near+1
 	for i := range keys {
-		if d := edits(name, keys[i].name, distance); d < distance {
+		if d := spelling.Distance(name, keys[i].name); d < distance {
 			best, distance = keys[i].name, d
 		}
 	}
@@ -251,29 +253,4 @@ func suggestion(name string) string {
 		return ""
 	}
 	return ", did you mean " + best + "?"
-}
-
-// edits is the Levenshtein distance of a and b, or limit when it is not below.
-func edits(a, b string, limit int) int {
-	if len(a) > len(b)+limit || len(b) > len(a)+limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := min(row[j], row[j+1]) + 1
-			if a[i] == b[j] {
-				next = min(next, corner)
-			} else {
-				next = min(next, corner+1)
-			}
-			corner, row[j+1] = row[j+1], next
-		}
-	}
-	return min(row[len(b)], limit)
 }

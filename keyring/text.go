@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -138,7 +137,7 @@ func blockTitle(line string) (string, bool) {
 func (s *scanner) text(line string) error {
 	bare := strings.TrimLeft(line, " \t")
 	switch {
-	case strings.HasPrefix(bare, "#!"), marker.MatchString(bare):
+	case strings.HasPrefix(bare, "#!"), isMarker(bare):
 		return fmt.Errorf("%s: %w", shown(line), ErrScript)
 	case strings.ContainsFunc(line, isControl):
 		return fmt.Errorf("%s has control characters: %w", shown(line), ErrText)
@@ -155,14 +154,14 @@ func (s *scanner) text(line string) error {
 	}
 	indent := len(line) - len(strings.TrimLeft(line, " "))
 	if indent == 0 {
-		if failure.MatchString(line) {
+		if isFailure(line) {
 			return nil // within a dump
 		}
 		s.section = sectionOf(line)
-		if s.section != none || single.MatchString(line) {
+		if s.section != none || isSingle(line) {
 			return nil
 		}
-	} else if s.below(indent, bare) || chainLine.MatchString(line) {
+	} else if s.below(indent, bare) || isChain(line) {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", shown(line), ErrText)
@@ -192,49 +191,17 @@ const deep = 16
 func (s *scanner) below(indent int, line string) bool {
 	switch s.section {
 	case dump:
-		return indent >= deep || label.MatchString(line) || nameLine.MatchString(line) ||
-			hexLine.MatchString(line) || phrase.MatchString(line)
+		return indent >= deep || isLabel(line) || isName(line) ||
+			isBytesOfDump(line) || isPhrase(line)
 	case bag:
-		return label.MatchString(line) || hexLine.MatchString(line)
+		return isLabel(line) || isBytesOfDump(line)
 	case name:
-		return nameLine.MatchString(line)
+		return isName(line)
 	case trust:
-		return useLine.MatchString(line)
+		return isUse(line)
 	}
 	return false
 }
-
-var (
-	// marker is how usbagent marks a script's own settings.
-	marker = regexp.MustCompile(`(?i)^#\s*usbagent\s*:`)
-
-	label    = regexp.MustCompile(`^[A-Za-z0-9(][A-Za-z0-9 .,/()_'-]*:( .*)?$`)
-	nameLine = regexp.MustCompile(`^[A-Za-z0-9.-]+ *= ?.*$`)
-	hexLine  = regexp.MustCompile(`^[0-9A-Fa-f]{2}([: ][0-9A-Fa-f]{2})*:?$`)
-	phrase   = regexp.MustCompile(`^(Validity|Version [0-9]+ \(0x[0-9a-f]+\)|Unable to load Public Key|No PSS parameter restrictions|No Revoked Certificates\.|<EMPTY>|INVALID PSS PARAMETERS)$`)
-	useLine  = regexp.MustCompile(`^[A-Z0-9][A-Za-z0-9 /.,-]*$`)
-
-	// failure is what a dump has where openssl could not print something.
-	failure = regexp.MustCompile(`^[0-9A-F]+:error:.*$`)
-
-	// chainLine is of s_client's chain.
-	chainLine = regexp.MustCompile(`^ ?[0-9]{1,3} s:|^ {2,4}[iav]:`)
-
-	// single is a line that stands alone.
-	single = regexp.MustCompile(`^(` + strings.Join([]string{
-		`(subject|issuer)= ?(/|[A-Za-z0-9.-]+ ?=).*`, // a name in one of openssl's styles
-		`(subject|issuer)=<EMPTY>`,
-		`(notBefore|notAfter|lastUpdate|nextUpdate)=[A-Za-z0-9: ,-]+`,
-		`(serial|crlNumber)=-?(0x)?[0-9A-Fa-f]+`,
-		`Modulus=[0-9A-F]+`,
-		`[A-Za-z0-9-]+ Fingerprint=[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*`,
-		`(issuer name hash=|subject name hash=)?[0-9a-f]{8}`,
-		`(Bag|Key) Attributes: <(No|Empty) Attributes>`,
-		`Certificate chain`, `Server certificate`, `---`,
-		`[0-9]{1,4}: (Certificate|CRL)`, `Total found: [0-9]{1,4}`,
-		`No Trusted Uses\.`, `No Rejected Uses\.`, `Alias: .*`, `<No Alias>`, `Key Id: [0-9A-F:]+`,
-	}, "|") + `)$`)
-)
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"usbagent/advice"
@@ -34,7 +33,7 @@ type CheckCmd struct {
 	Dir  string
 }
 
-func (c *CheckCmd) command() *cobra.Command {
+func (c *CheckCmd) command() *command {
 	cmd := leaf("check [flags] DIR", "Tell what a board would do with a stick, and why; changes nothing.", atDesk, c.Run)
 	operand(cmd, &c.Dir, "DIR", "the root directory of the stick; of a device or an image of one, only the format is looked at", 1)
 	c.Keyring = defaultKeyring

@@ -16,13 +16,13 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"usbagent/agent"
 	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/installer"
+	"usbagent/internal/logs"
 	"usbagent/led"
 	"usbagent/ledger"
 	"usbagent/mount"
@@ -107,7 +107,7 @@ func runOnce(path string, bench benchFlags, signals <-chan os.Signal) (again boo
 	case err := <-ended:
 		return false, err
 	case sig := <-signals:
-		b.log.Info("stopping", zap.String("signal", sig.String()))
+		b.log.Info("stopping", logs.String("signal", sig.String()))
 		if sig == syscall.SIGHUP {
 			again = true
 		} else {
@@ -142,7 +142,7 @@ func processDirectory(path, dir string, bench benchFlags) error {
 // board is everything a daemon works with.
 type board struct {
 	options agent.Options
-	log     *zap.Logger
+	log     *logs.Logger
 	led     *led.LED
 	// restarting says whether the board restarts into a new system, where it
 	// is not nil; the LED stays on then.
@@ -162,12 +162,12 @@ func assemble(path string, bench benchFlags) (*board, error) {
 		log.Error("configuration: " + p.String())
 	}
 	if err := os.MkdirAll(filepath.Dir(c.Status.Path), 0o755); err != nil {
-		log.Error("status cannot be shown", zap.Error(err))
+		log.Error("status cannot be shown", logs.Error(err))
 	}
 	b.led, err = led.Open(led.Options{Backend: c.LED.Backend, Name: c.LED.Name, Chip: c.LED.Chip, Line: c.LED.Line, Pin: c.LED.Pin,
-		Root: bench.Root, OnError: func(err error) { log.Warn("the LED failed", zap.Error(err)) }})
+		Root: bench.Root, OnError: func(err error) { log.Warn("the LED failed", logs.Error(err)) }})
 	if err != nil {
-		log.Warn("no LED, the work goes on without it", zap.Error(err))
+		log.Warn("no LED, the work goes on without it", logs.Error(err))
 	}
 	machine := installer.NewMachine(installer.MachineOptions{RebootCommand: bench.RebootCommand})
 	scripts := autorun.New(bench.RunDir)
@@ -187,21 +187,21 @@ func assemble(path string, bench benchFlags) (*board, error) {
 }
 
 // openLedger opens the state directory, or one that lasts until the next boot.
-func openLedger(log *zap.Logger, stateDir, runDir, bootID string) (*ledger.Ledger, error) {
+func openLedger(log *logs.Logger, stateDir, runDir, bootID string) (*ledger.Ledger, error) {
 	l, err := ledger.Open(stateDir, bootID)
 	if err != nil {
-		log.Error("state directory cannot be used; what happened is forgotten at the next boot", zap.Error(err))
+		log.Error("state directory cannot be used; what happened is forgotten at the next boot", logs.Error(err))
 		if l, err = ledger.Open(filepath.Join(runDir, "state"), bootID); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range l.Damaged() {
-		log.Error("a damaged file of the state directory was set aside", zap.String("file", name))
+		log.Error("a damaged file of the state directory was set aside", logs.String("file", name))
 	}
 	return l, nil
 }
 
-func backend(c config.Installer, bench benchFlags, m *installer.Machine, log *zap.Logger) installer.Backend {
+func backend(c config.Installer, bench benchFlags, m *installer.Machine, log *logs.Logger) installer.Backend {
 	switch c.Backend {
 	case "command":
 		return installer.Command{Argv: c.Command, Output: func(line string) { log.Info("installer: " + agent.Show(line)) }}
@@ -211,7 +211,7 @@ func backend(c config.Installer, bench benchFlags, m *installer.Machine, log *za
 	return installer.NewRAUC(installer.RAUCOptions{SystemConf: bench.RAUCConf, Machine: m})
 }
 
-// close switches the LED off and lets the log out.
+// close switches the LED off, or leaves it as it is.
 func (b *board) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), ledTimeout)
 	defer cancel()
@@ -220,9 +220,8 @@ func (b *board) close() {
 		leave = b.led.Leave
 	}
 	if err := leave(ctx); err != nil {
-		b.log.Warn("the LED could not be left as it should be", zap.Error(err))
+		b.log.Warn("the LED could not be left as it should be", logs.Error(err))
 	}
-	_ = b.log.Sync() // a terminal cannot be synced
 }
 
 // stateDirectory is the configured one; the default moves to the root file

@@ -88,8 +88,9 @@ func constant(e ast.Expr) string {
 // badWords say that something is wrong, and not what.
 var badWords = regexp.MustCompile(`(?i)\b(failed to|unable to|could not be|error:|an error|invalid|illegal|bad|unexpected error|something went wrong|unknown error)\b`)
 
-// allowed are messages with such a word that do say what.
-var allowed = []string{"could not be restarted", "could not be confined", "could not be put back", "could not be noted as executed", "could not be recorded"}
+// allowed are messages with such a word that do say what; those of flags are
+// what command lines usually say.
+var allowed = []string{"invalid argument %q for %q flag", "bad flag syntax", "could not be restarted", "could not be confined", "could not be put back", "could not be noted as executed", "could not be recorded"}
 
 // TestErrorMessages reads all messages in one table (go test -v shows it): they
 // go on from the operation or the thing that the caller names, so they begin

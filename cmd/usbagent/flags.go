@@ -7,79 +7,101 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/spf13/cobra"
 )
 
 // flag is what a flag is, apart from its type.
 type flag struct{ long, short, value, help string }
 
-// text adds a flag that takes a text; *p holds its default.
-func (f flag) text(cmd *cobra.Command, p *string) {
-	cmd.Flags().VarP(&value{kind: f.value, text: p}, f.long, f.short, f.help)
+// option is a flag of a command. One of its pointers is not nil; they hold the
+// default until the flag is set.
+type option struct {
+	flag
+	text   *string
+	words  []string // where there are some, text is one of them
+	number *int
+	toggle *bool
+	list   *[]string
+
+	required, hidden, given bool
 }
 
+// text adds a flag that takes a text; *p holds its default.
+func (f flag) text(c *command, p *string) { c.options = append(c.options, &option{flag: f, text: p}) }
+
 // choice adds a flag that takes one of the words; *p holds its default.
-func (f flag) choice(cmd *cobra.Command, p *string, words ...string) {
-	cmd.Flags().VarP(&value{kind: f.value, text: p, words: words}, f.long, f.short, f.help)
-	offer(cmd, f.long, words)
+func (f flag) choice(c *command, p *string, words ...string) {
+	c.options = append(c.options, &option{flag: f, text: p, words: words})
 }
 
 // number adds a flag that takes a number; *p holds its default.
-func (f flag) number(cmd *cobra.Command, p *int) {
-	cmd.Flags().VarP((*number)(p), f.long, f.short, f.help)
-}
+func (f flag) number(c *command, p *int) { c.options = append(c.options, &option{flag: f, number: p}) }
 
 // toggle adds a flag that is there or not.
-func (f flag) toggle(cmd *cobra.Command, p *bool) {
-	cmd.Flags().BoolVarP(p, f.long, f.short, false, f.help)
-}
+func (f flag) toggle(c *command, p *bool) { c.options = append(c.options, &option{flag: f, toggle: p}) }
 
-// list adds a flag that may be there several times.
-func (f flag) list(cmd *cobra.Command, p *[]string) {
-	cmd.Flags().VarP(&repeated{kind: f.value, texts: p}, f.long, f.short, f.help)
-}
+// list adds a flag that may be there several times. Commas are nothing special
+// in it.
+func (f flag) list(c *command, p *[]string) { c.options = append(c.options, &option{flag: f, list: p}) }
 
-// require marks flags as required; hide keeps them out of the help. Both are
-// for flags that the command has, so there is no error to look at.
-func require(cmd *cobra.Command, names ...string) {
-	for _, name := range names {
-		_ = cmd.MarkFlagRequired(name)
+// require marks flags as required; hide keeps them out of the help.
+func require(c *command, names ...string) {
+	for _, o := range c.options {
+		o.required = o.required || slices.Contains(names, o.long)
 	}
 }
 
-func hide(cmd *cobra.Command, names ...string) {
-	for _, name := range names {
-		_ = cmd.Flags().MarkHidden(name)
+func hide(c *command, names ...string) {
+	for _, o := range c.options {
+		o.hidden = o.hidden || slices.Contains(names, o.long)
 	}
 }
 
-// offer completes a flag with these words.
-func offer(cmd *cobra.Command, name string, words []string) {
-	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-}
-
-// value is a text of a flag (pflag.Value); where there are words, one of them.
-type value struct {
-	kind  string // how the help names it
-	text  *string
-	words []string
-}
-
-func (v *value) String() string {
-	if v.text == nil {
-		return ""
+// name is the flag as messages and help name it.
+func (o *option) name() string {
+	if o.short != "" {
+		return "-" + o.short + ", --" + o.long
 	}
-	return *v.text
+	return "--" + o.long
 }
 
-func (v *value) Type() string { return v.kind }
-
-func (v *value) Set(text string) error {
-	if err := oneOf(v.words, text); err != nil {
-		return err
+// describe is the flag's help, with the default where there is one.
+func (o *option) describe() string {
+	standard := ""
+	switch {
+	case o.text != nil:
+		standard = *o.text
+	case o.number != nil:
+		standard = strconv.Itoa(*o.number)
 	}
-	*v.text = text
+	if standard == "" || standard == "0" {
+		return o.help
+	}
+	return o.help + " (default " + standard + ")"
+}
+
+// set takes a value as it was typed.
+func (o *option) set(value string) (err error) {
+	switch {
+	case o.text != nil:
+		if err = oneOf(o.words, value); err == nil {
+			*o.text = value
+		}
+	case o.number != nil:
+		n, wrong := strconv.Atoi(value)
+		if wrong != nil {
+			err = fmt.Errorf("%q is no number", value)
+		} else {
+			*o.number = n
+		}
+	case o.toggle != nil:
+		*o.toggle, err = strconv.ParseBool(value)
+	default:
+		*o.list = append(*o.list, value)
+	}
+	if err != nil {
+		return fmt.Errorf("invalid argument %q for %q flag: %w", value, o.name(), err)
+	}
+	o.given = true
 	return nil
 }
 
@@ -88,35 +110,5 @@ func oneOf(words []string, text string) error {
 	if len(words) > 0 && !slices.Contains(words, text) {
 		return fmt.Errorf("must be one of %s, not %q", strings.Join(words, ", "), text)
 	}
-	return nil
-}
-
-// number is a number of a flag (pflag.Value).
-type number int
-
-func (n *number) String() string { return strconv.Itoa(int(*n)) }
-func (n *number) Type() string   { return "N" }
-
-func (n *number) Set(text string) error {
-	parsed, err := strconv.Atoi(text)
-	if err != nil {
-		return fmt.Errorf("%q is no number", text)
-	}
-	*n = number(parsed)
-	return nil
-}
-
-// repeated is a flag that may be there several times (pflag.Value). Commas are
-// nothing special in it.
-type repeated struct {
-	kind  string
-	texts *[]string
-}
-
-func (r *repeated) String() string { return "" }
-func (r *repeated) Type() string   { return r.kind }
-
-func (r *repeated) Set(text string) error {
-	*r.texts = append(*r.texts, text)
 	return nil
 }

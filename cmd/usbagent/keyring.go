@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"usbagent/signature"
 )
 
 // keyringCommand is "usbagent keyring".
-func keyringCommand() *cobra.Command {
+func keyringCommand() *command {
 	return parent("keyring", "Show the certificates of a keyring, or bring the previous one back.", onBoard,
 		new(KeyringShowCmd).command(), new(KeyringRestoreCmd).command())
 }
@@ -24,7 +22,7 @@ type KeyringShowCmd struct {
 	File string
 }
 
-func (c *KeyringShowCmd) command() *cobra.Command {
+func (c *KeyringShowCmd) command() *command {
 	cmd := leaf("show [flags] [FILE]", "Show the certificates of a keyring and their fingerprints.", atDesk, c.Run)
 	c.File = defaultKeyring
 	operand(cmd, &c.File, "FILE", "the keyring, PEM (default "+defaultKeyring+")", 0)

@@ -8,23 +8,23 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"usbagent/agent"
+	"usbagent/internal/logs"
 )
 
 // newLogger logs into the journal with fields of its own where the service
 // manager has connected the standard error output to it, else readable lines there.
-func newLogger(level string) (*zap.Logger, error) {
+func newLogger(level string) (*logs.Logger, error) {
 	at, err := zapcore.ParseLevel(level)
 	if err != nil {
 		return nil, fmt.Errorf("log.level: %w", err)
 	}
 	if toJournal, err := journal.StderrIsJournalStream(); err == nil && toJournal {
-		return zap.New(core{LevelEnabler: at, send: toJournald}), nil
+		return logs.New(core{LevelEnabler: at, send: toJournald}), nil
 	}
-	return zap.New(core{LevelEnabler: at, send: toStderr}), nil
+	return logs.New(core{LevelEnabler: at, send: toStderr}), nil
 }
 
 // core makes one line of each entry: the message, then key=value for each
@@ -54,7 +54,7 @@ func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	line := strings.Builder{}
 	line.WriteString(e.Message) // constant, or a line that autorun made printable
 	for _, f := range append(c.fields[:len(c.fields):len(c.fields)], fields...) {
-		if value := fieldText(f); value != "" {
+		if value := agent.ShowMessage(f.String); value != "" {
 			values[f.Key] = value
 			fmt.Fprintf(&line, " %s=%s", f.Key, quoted(value))
 		}
@@ -86,13 +86,6 @@ func toJournald(e zapcore.Entry, line string, fields map[string]string) error {
 		vars["USBAGENT_"+strings.ToUpper(key)] = value
 	}
 	return journal.Send(line, priority(e.Level), vars)
-}
-
-// fieldText is the value of a field as text.
-func fieldText(f zapcore.Field) string {
-	m := zapcore.NewMapObjectEncoder()
-	f.AddTo(m)
-	return agent.ShowMessage(fmt.Sprint(m.Fields[f.Key]))
 }
 
 // quoted puts quotation marks around what holds blanks.

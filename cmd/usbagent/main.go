@@ -42,13 +42,16 @@ func run(args []string) int {
 	if status, ok := hidden(args); ok {
 		return status
 	}
+	leaveExplorer()
 	root := commandLine()
-	root.SetArgs(args)
-	cmd, err := root.ExecuteC()
-	if err != nil && !errors.As(err, new(ran)) {
+	if len(args) > 1 && args[0] == completeName {
+		return fail("usbagent", root.printCompletions(args[1:]))
+	}
+	cmd, err := root.parse(args)
+	if err != nil {
 		return fail("usbagent", fmt.Errorf("%w (usbagent --help lists what there is)", err))
 	}
-	return fail(cmd.CommandPath(), err)
+	return fail(cmd.path(), cmd.run())
 }
 
 // fail prints err, if any, after the name of the command and returns the exit

@@ -6,25 +6,22 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
 	"usbagent/config"
 )
 
 // ManualCmd is "usbagent manual", which the packages are built with.
 type ManualCmd struct{ Page string }
 
-func (c *ManualCmd) command(root *cobra.Command) *cobra.Command {
+func (c *ManualCmd) command(root *command) *command {
 	cmd := leaf("manual PAGE", "Print a manual page.", about, func() error { return c.Run(root) })
 	operand(cmd, &c.Page, "PAGE", "usbagent.8 or usbagent.toml.5", 1)
-	cmd.Hidden = true
+	cmd.hidden = true
 	return cmd
 }
 
 // Run prints a manual page in man(7)'s language. The command line and the
 // configuration are described where they are defined, and only there.
-func (c *ManualCmd) Run(root *cobra.Command) error {
+func (c *ManualCmd) Run(root *command) error {
 	if err := oneOf([]string{"usbagent.8", "usbagent.toml.5"}, c.Page); err != nil {
 		return err
 	}
@@ -53,28 +50,28 @@ func header(name, section, title string) string {
 	return fmt.Sprintf(".TH %s %s \"\" \"usbagent %s\"\n.SH NAME\n%s\n", strings.ToUpper(name), section, roff(version), roff(name+" - "+title))
 }
 
-func commandManual(root *cobra.Command) string {
-	commands := leaves(root)
+func commandManual(root *command) string {
+	commands := root.leaves()
 	var b strings.Builder
-	b.WriteString(header("usbagent", "8", root.Short))
+	b.WriteString(header("usbagent", "8", root.short))
 	b.WriteString(".SH SYNOPSIS\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, ".B %s\n.br\n", roff(c.UseLine()))
+		fmt.Fprintf(&b, ".B %s\n.br\n", roff(c.usage()))
 	}
 	b.WriteString(".SH DESCRIPTION\n" + roff(`The agent waits for a USB stick, takes from its root directory a signed keyring (fwupdate-keyring.pem and
 fwupdate-keyring.pem.p7s), a signed script (autorun.sh and autorun.sh.p7s) and firmware images (*.image), verifies each
 against the keyring of the board, and does what they ask for: the keyring is installed, the script runs once, the image
 is handed to RAUC. The other commands are for the desk, and work on Linux, Windows and macOS.`) + "\n.SH COMMANDS\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(c.CommandPath()), roff(c.Short))
-		if name := c.Annotations[operandName]; name != "" {
-			fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(name), roff(c.Annotations[operandHelp]))
+		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(c.path()), roff(c.short))
+		if c.operand.name != "" {
+			fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(c.operand.name), roff(c.operand.help))
 		}
-		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if !f.Hidden && f.Name != "help" {
-				b.WriteString(".TP\n.B " + roff(typed(f)) + "\n" + roff(f.Usage+defaultOf(f)) + "\n")
+		for _, o := range c.options {
+			if !o.hidden && o.toggle != &c.help {
+				b.WriteString(".TP\n.B " + roff(typed(o)) + "\n" + roff(o.describe()) + "\n")
 			}
-		})
+		}
 	}
 	b.WriteString(".SH EXIT STATUS\n0 good; 1 the answer is no (not verified, would be refused, failed); 2 wrong usage or cannot run.\n")
 	b.WriteString(".SH FILES\n.TP\n.I /etc/usbagent/config.toml\nthe configuration, see usbagent.toml(5)\n" +
@@ -86,22 +83,11 @@ is handed to RAUC. The other commands are for the desk, and work on Linux, Windo
 }
 
 // typed is a flag as it is typed.
-func typed(f *pflag.Flag) string {
-	text := "--" + f.Name
-	if f.Shorthand != "" {
-		text = "-" + f.Shorthand + ", " + text
+func typed(o *option) string {
+	if o.toggle != nil {
+		return o.name()
 	}
-	if f.Value.Type() != "bool" {
-		text += "=" + f.Value.Type()
-	}
-	return text
-}
-
-func defaultOf(f *pflag.Flag) string {
-	if f.DefValue == "" || f.DefValue == "false" {
-		return ""
-	}
-	return " (default " + f.DefValue + ")"
+	return o.name() + "=" + o.value
 }
 
 func configManual() string {

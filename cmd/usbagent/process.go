@@ -2,15 +2,13 @@
 
 package main
 
-import "github.com/spf13/cobra"
-
 // ProcessCmd is "usbagent process".
 type ProcessCmd struct {
 	Config, Dir string
 	benchFlags
 }
 
-func (c *ProcessCmd) command() *cobra.Command {
+func (c *ProcessCmd) command() *command {
 	cmd := leaf("process [flags] DIR", "Do once what the daemon does with a stick, on a mounted directory.", onBoard, c.Run)
 	operand(cmd, &c.Dir, "DIR", "the mounted stick", 1)
 	configFlag(cmd, &c.Config)

@@ -2,12 +2,10 @@
 
 package main
 
-import "github.com/spf13/cobra"
-
 // KeyringRestoreCmd is "usbagent keyring restore".
 type KeyringRestoreCmd struct{ Config string }
 
-func (c *KeyringRestoreCmd) command() *cobra.Command {
+func (c *KeyringRestoreCmd) command() *command {
 	cmd := leaf("restore [flags]", "Bring the kept previous keyring back (root, on the board).", onBoard, c.Run)
 	configFlag(cmd, &c.Config)
 	return cmd

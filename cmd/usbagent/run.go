@@ -2,8 +2,6 @@
 
 package main
 
-import "github.com/spf13/cobra"
-
 // RunCmd is "usbagent run".
 type RunCmd struct {
 	Config      string
@@ -11,7 +9,7 @@ type RunCmd struct {
 	benchFlags
 }
 
-func (c *RunCmd) command() *cobra.Command {
+func (c *RunCmd) command() *command {
 	cmd := leaf("run [flags]", "Run the daemon: wait for sticks and do what they bring.", onBoard, c.Run)
 	configFlag(cmd, &c.Config)
 	flag{"check-config", "", "", "Only check the configuration, strictly: an unknown key or a bad value is an error."}.toggle(cmd, &c.CheckConfig)
@@ -20,7 +18,7 @@ func (c *RunCmd) command() *cobra.Command {
 }
 
 // configFlag adds the flag that names the configuration of this board.
-func configFlag(cmd *cobra.Command, p *string) {
+func configFlag(cmd *command, p *string) {
 	*p = defaultConfig
 	flag{"config", "", "FILE", "Configuration; where it is missing, the defaults."}.text(cmd, p)
 }
@@ -36,7 +34,7 @@ type benchFlags struct {
 	RebootCommand []string // what is run instead of a reboot
 }
 
-func (b *benchFlags) add(cmd *cobra.Command) {
+func (b *benchFlags) add(cmd *command) {
 	b.RunDir = defaultRunDir
 	flag{long: "run-dir"}.text(cmd, &b.RunDir)
 	flag{long: "root"}.text(cmd, &b.Root)

@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"usbagent/agent"
 	"usbagent/autorun"
 )
@@ -36,7 +34,7 @@ type wishes struct {
 	RunWhen, Requires      string
 }
 
-func (w *wishes) add(cmd *cobra.Command) {
+func (w *wishes) add(cmd *command) {
 	flag{"file", "", "PATH", "Let the script vouch for this file beside it (repeatable)."}.list(cmd, &w.Files)
 	flag{"board-model", "", "GLOB", "Let it be for boards of this model only; * and ? stand for others (repeatable)."}.list(cmd, &w.Models)
 	flag{"board-serial", "", "TEXT", "Let it be for boards with this serial number only (repeatable, or separated by commas)."}.list(cmd, &w.Serials)

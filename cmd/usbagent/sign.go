@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"usbagent/autorun"
@@ -34,7 +33,7 @@ type SignCmd struct {
 	File string
 }
 
-func (c *SignCmd) command() *cobra.Command {
+func (c *SignCmd) command() *command {
 	cmd := leaf("sign --key FILE --cert FILE [flags] FILE", "Sign one file: write FILE.p7s, and into a script what it says about itself.", atDesk, c.Run)
 	operand(cmd, &c.File, "FILE", "the file to sign", 1)
 	flag{"key", "", "FILE", "The private key, PEM or DER; if encrypted, the passphrase comes from --passphrase-file, from the variable " +

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"usbagent/agent"
 	"usbagent/ledger"
 )
@@ -26,7 +24,7 @@ type StatusCmd struct {
 	Last   int
 }
 
-func (c *StatusCmd) command() *cobra.Command {
+func (c *StatusCmd) command() *command {
 	cmd := leaf("status [flags]", "Show the state of the running agent and the last sticks.", onBoard, c.Run)
 	c.Path, c.Last = defaultStatus, 5
 	flag{"path", "", "FILE", "Where the agent writes its state."}.text(cmd, &c.Path)

@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"usbagent/advice"
 	"usbagent/agent"
 	"usbagent/autorun"
@@ -35,7 +33,7 @@ type StickCmd struct {
 	Dir    string
 }
 
-func (c *StickCmd) command() *cobra.Command {
+func (c *StickCmd) command() *command {
 	cmd := leaf("stick [flags] DIR", "Make a stick: sign what needs it, copy, check, and tell what a board will do.", atDesk, c.Run)
 	operand(cmd, &c.Dir, "DIR", "the root directory of the stick", 1)
 	flag{"script", "", "FILE", "The script; it becomes autorun.sh, and files that it names are copied from beside it."}.text(cmd, &c.Script)

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"usbagent/autorun"
 	"usbagent/config"
 	"usbagent/signature"
@@ -24,7 +22,7 @@ type VerifyCmd struct {
 	File string
 }
 
-func (c *VerifyCmd) command() *cobra.Command {
+func (c *VerifyCmd) command() *command {
 	cmd := leaf("verify --keyring FILE [flags] FILE", "Verify the detached signature of one file.", atDesk, c.Run)
 	operand(cmd, &c.File, "FILE", "the signed file", 1)
 	flag{"keyring", "", "FILE", "The trusted certificates, PEM."}.text(cmd, &c.Keyring)
@@ -43,7 +41,7 @@ type chainFlags struct {
 	Signers                     []string
 }
 
-func (f *chainFlags) add(cmd *cobra.Command) {
+func (f *chainFlags) add(cmd *command) {
 	f.CheckPurpose = "smimesign"
 	flag{"check-purpose", "", "PURPOSE", "What the certificates must be for: smimesign, codesign, any."}.choice(cmd, &f.CheckPurpose, "smimesign", "codesign", "any")
 	flag{"allow-partial-chain", "", "", "Let the chain end in any certificate of the keyring."}.toggle(cmd, &f.AllowPartialChain)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-
-	"github.com/spf13/cobra"
 )
 
 // Set by the linker (see Makefile).
@@ -20,7 +18,7 @@ var (
 // VersionCmd is "usbagent version".
 type VersionCmd struct{ JSON bool }
 
-func (c *VersionCmd) command() *cobra.Command {
+func (c *VersionCmd) command() *command {
 	cmd := leaf("version [flags]", "Show version, commit and Go version.", about, c.Run)
 	jsonFlag.toggle(cmd, &c.JSON)
 	return cmd
