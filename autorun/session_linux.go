@@ -8,13 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"usbagent/internal/sockets"
 )
 
 // The first byte of each line that the supervisor sends to the agent.
@@ -27,7 +28,7 @@ const (
 // session is the agent's end of a script with a supervising process.
 type session struct {
 	dir    string
-	conn   *net.UnixConn
+	conn   *sockets.Conn
 	reader *bufio.Reader
 	part   []byte // of a line, when the waiting ended in its middle
 }
@@ -61,40 +62,35 @@ func listen(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer listener.Close()
-	return listener.File()
+	return listener.File(), nil
 }
 
 // listenAt makes the socket path, which stays when the listener is closed.
-func listenAt(path string) (*net.UnixListener, error) {
+func listenAt(path string) (*sockets.Listener, error) {
 	dir, address, err := addressOf(path)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	listener, err := net.ListenUnix("unix", address)
-	if err == nil {
-		listener.SetUnlinkOnClose(false)
-	}
-	return listener, err
+	return sockets.Listen(address)
 }
 
-func dialAt(path string) (*net.UnixConn, error) {
+func dialAt(path string) (*sockets.Conn, error) {
 	dir, address, err := addressOf(path)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	return net.DialUnix("unix", nil, address)
+	return sockets.Dial(address)
 }
 
 // addressOf is the address of the socket path as long as dir is open. It goes
 // through /proc, since a socket's address has at most 107 bytes.
-func addressOf(path string) (dir *os.File, address *net.UnixAddr, err error) {
+func addressOf(path string) (dir *os.File, address string, err error) {
 	if dir, err = openDir(filepath.Dir(path)); err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
-	return dir, &net.UnixAddr{Name: filepath.Join(magicPath(int(dir.Fd())), filepath.Base(path)), Net: "unix"}, nil
+	return dir, filepath.Join(magicPath(int(dir.Fd())), filepath.Base(path)), nil
 }
 
 // connect reaches the supervisor, which has ended when that is refused.
@@ -106,7 +102,7 @@ func (s *session) connect() error {
 	return err
 }
 
-func (s *session) use(conn *net.UnixConn) {
+func (s *session) use(conn *sockets.Conn) {
 	s.conn, s.reader, s.part = conn, bufio.NewReaderSize(conn, 4*MaxLine), nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"usbagent/internal/sockets"
 )
 
 // Below RunDir/script, beside the directories of the runs.
@@ -51,7 +52,7 @@ var errGone = errors.New("the process that was to run it is gone")
 type standby struct {
 	systemd *systemd
 	unit    string
-	conn    *net.UnixConn
+	conn    *sockets.Conn
 	process *os.Process
 	used    bool // it waited for a while, and may be gone
 }
@@ -137,7 +138,7 @@ func (r *Runner) launch(ctx context.Context, name string) (*standby, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { listener.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if s.conn, err = listener.AcceptUnix(); err == nil {
+	if s.conn, err = listener.Accept(); err == nil {
 		s.process, err = peer(s.conn)
 	}
 	if err == nil {
@@ -149,16 +150,9 @@ func (r *Runner) launch(ctx context.Context, name string) (*standby, error) {
 	return s, nil
 }
 
-// peer returns the process at the other end, which is root's (unix(7), SO_PEERCRED).
-func peer(conn *net.UnixConn) (*os.Process, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var who *unix.Ucred
-	if e := raw.Control(func(fd uintptr) { who, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
-		return nil, e
-	}
+// peer returns the process at the other end, which is root's.
+func peer(conn *sockets.Conn) (*os.Process, error) {
+	who, err := conn.Peer()
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +207,7 @@ func (s *standby) run(ctx context.Context, dir string) (life, error) {
 	}
 	defer control.Close()
 	defer s.process.Release()
-	if _, _, err := s.conn.WriteMsgUnix([]byte(filepath.Base(dir)+"\n"), unix.UnixRights(int(control.Fd())), nil); err != nil {
+	if err := s.conn.SendFile([]byte(filepath.Base(dir)+"\n"), control); err != nil {
 		s.conn.Close()
 		return nil, errors.Join(errGone, err)
 	}
@@ -291,7 +285,7 @@ func (u *unit) adopt() { u.systemd.kill(u.name, "main", unix.SIGCONT) }
 // record may name this unit all the same: the start is in the list of executed
 // scripts then, and this is the only one that can still keep the promise. Else
 // there is nothing to do, and dir is empty.
-func awaitOrder(socket string) (dir string, control *os.File, agent *net.UnixConn) {
+func awaitOrder(socket string) (dir string, control *os.File, agent *sockets.Conn) {
 	agent, err := dialAt(socket)
 	if err == nil {
 		// What package os finds out once, by starting a process, and what the
@@ -321,31 +315,16 @@ func awaitOrder(socket string) (dir string, control *os.File, agent *net.UnixCon
 }
 
 // takeOrder reads what standby.run writes.
-func takeOrder(agent *net.UnixConn, parent string) (dir string, control *os.File, err error) {
-	order, rights := make([]byte, 128), make([]byte, unix.CmsgSpace(4))
-	n, m, _, _, err := agent.ReadMsgUnix(order, rights)
+func takeOrder(agent *sockets.Conn, parent string) (dir string, control *os.File, err error) {
+	order := make([]byte, 128)
+	n, control, err := agent.ReceiveFile(order)
 	if err != nil {
 		return "", nil, err
 	}
 	id, whole := strings.CutSuffix(string(order[:n]), "\n")
 	if !whole || !validID(id) {
+		control.Close()
 		return "", nil, errors.New("not an order")
 	}
-	control, err = received(rights[:m])
-	return filepath.Join(parent, id), control, err
-}
-
-// received takes the one descriptor out of a control message (unix(7), SCM_RIGHTS).
-func received(rights []byte) (*os.File, error) {
-	messages, err := unix.ParseSocketControlMessage(rights)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range messages {
-		if fds, err := unix.ParseUnixRights(&m); err == nil && len(fds) == 1 {
-			unix.CloseOnExec(fds[0])
-			return os.NewFile(uintptr(fds[0]), "agent socket"), nil
-		}
-	}
-	return nil, errors.New("no socket came with the order")
+	return filepath.Join(parent, id), control, nil
 }

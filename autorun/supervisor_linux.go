@@ -5,8 +5,6 @@ package autorun
 import (
 	"errors"
 	"io"
-	"log/syslog"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"usbagent/internal/sockets"
 )
 
 const (
@@ -92,7 +92,7 @@ func hangUp() {
 
 // listen serves the agents that come, one after the other.
 func (s *supervisor) listen(control *os.File) error {
-	listener, err := net.FileListener(control)
+	listener, err := sockets.ListenerOf(control)
 	if err != nil {
 		return err
 	}
@@ -233,8 +233,8 @@ func (s *supervisor) drainToEnd() { <-s.out.done }
 // there is no agent it keeps the newest.
 type teller struct {
 	mu     sync.Mutex
-	log    *syslog.Writer
-	agent  net.Conn
+	log    *syslog
+	agent  *sockets.Conn
 	kept   []string
 	size   int
 	ending []byte // told to every agent once the script has ended
@@ -292,15 +292,13 @@ func (t *teller) stay(patience time.Duration) {
 // syslog writes to the local log daemon, which may start later than the script.
 func (t *teller) syslog(text string) {
 	if t.log == nil {
-		log, err := syslog.New(syslog.LOG_USER|syslog.LOG_INFO, SyslogIdentifier)
-		if err != nil {
-			return
-		}
-		t.log = log
+		t.log = dialSyslog()
 	}
-	if t.log.Info(text) != nil {
-		t.log.Close()
-		t.log = nil
+	if t.log != nil && t.log.write(text) != nil {
+		t.log.conn.Close()
+		if t.log = dialSyslog(); t.log != nil { // it was restarted
+			t.log.write(text)
+		}
 	}
 }
 
@@ -319,7 +317,7 @@ func (t *teller) send(frame string) bool {
 }
 
 // attach makes conn the agent, in place of the one before.
-func (t *teller) attach(conn net.Conn) {
+func (t *teller) attach(conn *sockets.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.agent != nil {

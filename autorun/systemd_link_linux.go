@@ -6,23 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
-
-// errNoAnswer is what systemd's own socket ends with that never answers.
-var errNoAnswer = errors.New("systemd does not answer")
 
 // link is one connection to systemd. Nothing is subscribed to: systemd and the
 // bus would pass on everything that happens to any unit, and when a stick comes
 // that is dozens of devices.
-type link struct {
-	conn *dbus.Conn
-	bus  bool // a message bus, not systemd's own socket
-}
+type link struct{ conn *systembus.Conn }
 
 // dialPatience is how long an address is tried before the next one is: a script
 // may have stopped the bus, and a board may do without.
@@ -44,32 +36,19 @@ func (s *systemd) connect(ctx context.Context) (*link, error) {
 }
 
 func dial(ctx context.Context, address string) (*link, error) {
-	conn, err := dbus.Dial(address)
+	private := address == privateAddress
+	conn, err := systembus.Dial(ctx, address, systembus.Options{Peer: private})
 	if err != nil {
 		return nil, err
 	}
-	l := &link{conn: conn, bus: address != privateAddress}
-	stop := context.AfterFunc(ctx, func() { conn.Close() }) // authentication knows no ctx
-	err = l.greet(ctx)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
+	l := &link{conn}
+	if private {
+		if err := l.wake(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
 	}
 	return l, nil
-}
-
-// greet authenticates. systemd's own socket knows no Hello.
-func (l *link) greet(ctx context.Context) error {
-	if err := l.conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err != nil {
-		return err
-	}
-	if !l.bus {
-		return l.wake(ctx)
-	}
-	return l.conn.Hello()
 }
 
 // wakeDelay is how long the first answer of systemd's own socket is waited
@@ -80,28 +59,36 @@ const wakeDelay = 2 * time.Millisecond
 // around it) reads together with the end of the authentication lies there
 // until more bytes come.
 func (l *link) wake(ctx context.Context) error {
-	answers := make(chan *dbus.Call, 64)
-	for delay := wakeDelay; len(answers) < cap(answers); delay += delay / 4 {
-		l.conn.Object(systemdName, systemdPath).Go("org.freedesktop.DBus.Peer.Ping", 0, answers)
+	var first *systembus.Call // they are answered in their order
+	for delay := wakeDelay; ; delay += delay / 4 {
+		ping := &systembus.Call{Object: manager, Method: "org.freedesktop.DBus.Peer.Ping"}
+		if err := l.conn.Send(ctx, ping); err != nil {
+			return err
+		}
+		if first == nil {
+			first = ping
+		}
 		select {
-		case call := <-answers:
-			return call.Err
+		case <-first.Done():
+			return first.Err()
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(delay):
 		}
 	}
-	return errNoAnswer
 }
 
 func (l *link) close() { l.conn.Close() }
 
-func (l *link) manager(ctx context.Context, method string, args ...any) *dbus.Call {
-	return l.conn.Object(systemdName, systemdPath).CallWithContext(ctx, managerCalls+method, 0, args...)
+// manager is systemd's object that knows all units.
+var manager = systembus.Object{Name: systemdName, Path: systemdPath}
+
+func (l *link) manager(ctx context.Context, method string, args []any, results ...any) error {
+	return l.conn.Call(ctx, &systembus.Call{Object: manager, Method: managerCalls + method, Args: args}, results...)
 }
 
 // state is what systemd says about the unit: its properties by name.
-type state map[string]dbus.Variant
+type state map[string]any
 
 // asked are the properties that state looks at. All properties of a service at
 // once cost systemd more than the start of the unit did: it looks for drop-ins
@@ -113,21 +100,29 @@ var asked = []struct{ iface, name string }{
 
 // read asks for the state of a unit; nil where there is no such unit.
 func (l *link) read(ctx context.Context, name string) (state, error) {
-	var path dbus.ObjectPath
-	err := l.manager(ctx, "GetUnit", name).Store(&path)
+	var path systembus.ObjectPath
+	err := l.manager(ctx, "GetUnit", []any{name}, &path)
 	if isError(err, noSuchUnit) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for %s: %w", name, err)
 	}
-	all, answers := state{}, make([]*dbus.Call, len(asked))
+	all, calls := state{}, make([]*systembus.Call, len(asked))
 	for i, p := range asked {
-		answers[i] = l.conn.Object(systemdName, path).GoWithContext(ctx, propertyCalls+"Get", 0, nil, p.iface, p.name)
+		calls[i] = &systembus.Call{
+			Object: systembus.Object{Name: systemdName, Path: path}, Method: propertyCalls + "Get", Args: []any{p.iface, p.name},
+		}
+	}
+	if err := l.conn.Send(ctx, calls...); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", name, err)
 	}
 	for i, p := range asked {
-		var value dbus.Variant
-		if err := (<-answers[i].Done).Store(&value); err != nil {
+		var value any
+		if err := l.conn.Wait(ctx, calls[i]); err != nil {
+			return nil, fmt.Errorf("look at %s: %w", name, err)
+		}
+		if err := calls[i].Store(&value); err != nil {
 			return nil, fmt.Errorf("look at %s: %w", name, err)
 		}
 		all[p.name] = value
@@ -140,18 +135,18 @@ func (l *link) read(ctx context.Context, name string) (state, error) {
 }
 
 func (s state) text(name string) string {
-	text, _ := s[name].Value().(string)
+	text, _ := s[name].(string)
 	return text
 }
 
 func (s state) number(name string) int32 {
-	number, _ := s[name].Value().(int32)
+	number, _ := s[name].(int32)
 	return number
 }
 
 // ended reports whether the unit's main process has ended, or was never there.
 func (s state) ended() bool {
-	if job, ok := s["Job"].Value().([]any); ok && len(job) == 2 && job[0] != uint32(0) {
+	if job, ok := s["Job"].(systembus.Struct); ok && len(job) == 2 && job[0] != uint32(0) {
 		return false // the start, or a stop, is still going on
 	}
 	switch s.text("ActiveState") {

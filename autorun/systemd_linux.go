@@ -14,8 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
+
+	"usbagent/internal/systembus"
 )
 
 // privateAddress is where systemd itself answers root, without a message bus
@@ -35,7 +36,7 @@ const stopPatience = 2 * time.Second
 // The names of systemd's D-Bus interface, org.freedesktop.systemd1(5).
 const (
 	systemdName    = "org.freedesktop.systemd1"
-	systemdPath    = dbus.ObjectPath("/org/freedesktop/systemd1")
+	systemdPath    = systembus.ObjectPath("/org/freedesktop/systemd1")
 	managerCalls   = "org.freedesktop.systemd1.Manager."
 	unitInterface  = "org.freedesktop.systemd1.Unit"
 	serviceIface   = "org.freedesktop.systemd1.Service"
@@ -71,22 +72,6 @@ func wordOfUnit(name string) string {
 	return word
 }
 
-type property struct {
-	Name  string
-	Value dbus.Variant
-}
-
-type auxiliary struct {
-	Name       string
-	Properties []property
-}
-
-type execCommand struct {
-	Path   string
-	Args   []string
-	Ignore bool
-}
-
 // startPriority is the nice value of the supervising process, the agent's own:
 // on one core udev's and systemd's work for the stick would come first.
 const startPriority = -10
@@ -95,14 +80,17 @@ const startPriority = -10
 // the path socket. None of it refers to usbagent.service but After=, which is an
 // order and no bond: at a shutdown the script is stopped first, so that the agent
 // still sees its end.
-func unitProperties(program, socket string) []property {
-	p := func(name string, value any) property { return property{name, dbus.MakeVariant(value)} }
-	return []property{
+func unitProperties(program, socket string) systembus.Array {
+	p := func(name string, value any) systembus.Struct {
+		return systembus.Struct{name, systembus.Variant{Value: value}}
+	}
+	command := systembus.Struct{program, []string{"usbagent", SupervisorCommand, "unit", socket}, false}
+	return systembus.Array{Element: "(sv)", Values: []any{
 		p("Description", unitDescription),
 		p("Type", "exec"),
 		// The supervising process alone: the script has the usual priority.
 		p("Nice", int32(startPriority)),
-		p("ExecStart", []execCommand{{program, []string{"usbagent", SupervisorCommand, "unit", socket}, false}}),
+		p("ExecStart", systembus.Array{Element: "(sasb)", Values: []any{command}}),
 		// The same: without it nobody knew how the script ended.
 		p("OOMScoreAdjust", int32(-500)),
 		// How it ended is in the run directory.
@@ -117,7 +105,7 @@ func unitProperties(program, socket string) []property {
 		p("SyslogIdentifier", SyslogIdentifier),
 		p("LogRateLimitIntervalUSec", uint64(0)),
 		p("After", []string{"usbagent.service"}),
-	}
+	}}
 }
 
 // program returns a path by which systemd can execute this very program.
@@ -141,8 +129,9 @@ func (s *systemd) start(ctx context.Context, name, socket string) error {
 		return err
 	}
 	defer l.close()
-	var job dbus.ObjectPath
-	if err := l.manager(ctx, "StartTransientUnit", name, jobModeFail, unitProperties(program(), socket), []auxiliary{}).Store(&job); err != nil {
+	var job systembus.ObjectPath
+	auxiliary := systembus.Array{Element: "(sa(sv))"} // units: none
+	if err := l.manager(ctx, "StartTransientUnit", []any{name, jobModeFail, unitProperties(program(), socket), auxiliary}, &job); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return nil
@@ -156,20 +145,21 @@ func (s *systemd) find(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer l.close()
-	var units []struct {
-		Name, Description, Load, Active, Sub, Following string
-		Path                                            dbus.ObjectPath
-		Job                                             uint32
-		JobType                                         string
-		JobPath                                         dbus.ObjectPath
-	}
-	if err := l.manager(ctx, "ListUnitsByPatterns", []string{}, []string{UnitPrefix + "*.service"}).Store(&units); err != nil {
+	var units []any
+	if err := l.manager(ctx, "ListUnitsByPatterns", []any{[]string{}, []string{UnitPrefix + "*.service"}}, &units); err != nil {
 		return nil, fmt.Errorf("look for units of scripts: %w", err)
 	}
 	var found []string
 	for _, u := range units {
-		if wordOfUnit(u.Name) != "" && (u.Active != "inactive" && u.Active != "failed" || u.Job != 0) {
-			found = append(found, u.Name)
+		var name, description, load, active, sub, following, jobType string
+		var path, jobPath systembus.ObjectPath
+		var job uint32
+		fields, _ := u.(systembus.Struct)
+		if err := systembus.Store(fields, &name, &description, &load, &active, &sub, &following, &path, &job, &jobType, &jobPath); err != nil {
+			return nil, fmt.Errorf("look for units of scripts: %w", err)
+		}
+		if wordOfUnit(name) != "" && (active != "inactive" && active != "failed" || job != 0) {
+			found = append(found, name)
 		}
 	}
 	slices.Sort(found)
@@ -193,7 +183,7 @@ func (s *systemd) runs(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	pid, _ := st["MainPID"].Value().(uint32)
+	pid, _ := st["MainPID"].(uint32)
 	fields, err := processFields(int(pid))
 	if err != nil {
 		return false, nil
@@ -224,9 +214,9 @@ const exiting = 0x4
 // stop ends what waits in a unit and forgets it; it does not wait for that.
 func (s *systemd) stop(name string) error {
 	return s.tell(name, func(ctx context.Context, l *link) error {
-		var job dbus.ObjectPath
-		err := l.manager(ctx, "StopUnit", name, jobModeReplace).Store(&job)
-		return errors.Join(err, l.manager(ctx, "ResetFailedUnit", name).Err)
+		var job systembus.ObjectPath
+		err := l.manager(ctx, "StopUnit", []any{name, jobModeReplace}, &job)
+		return errors.Join(err, l.manager(ctx, "ResetFailedUnit", []any{name}))
 	})
 }
 
@@ -247,7 +237,7 @@ func (s *systemd) end(ctx context.Context, name string) error {
 // kill sends a signal to the processes of a unit: "main" or "all" of them.
 func (s *systemd) kill(name, whom string, signal unix.Signal) error {
 	return s.tell(name, func(ctx context.Context, l *link) error {
-		return l.manager(ctx, "KillUnit", name, whom, int32(signal)).Err
+		return l.manager(ctx, "KillUnit", []any{name, whom, int32(signal)})
 	})
 }
 
@@ -299,7 +289,7 @@ func (o *orphan) wait(ctx context.Context, _ func(string)) (ending, error) {
 func (o *orphan) release() error { return o.systemd.stop(o.name) }
 
 func isError(err error, names ...string) bool {
-	var e dbus.Error
+	var e systembus.Error
 	if !errors.As(err, &e) {
 		return false
 	}

@@ -6,14 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // Limits of talking to the bus.
@@ -27,9 +24,6 @@ const (
 	ActivationTimeout = 60 * time.Second
 )
 
-// defaultBus is the system bus where nothing else is said.
-const defaultBus = "unix:path=/run/dbus/system_bus_socket;unix:path=/var/run/dbus/system_bus_socket"
-
 // errNoOwner means that nobody has a name, and the bus cannot start anybody.
 var errNoOwner = errors.New("nobody offers the D-Bus name")
 
@@ -39,94 +33,32 @@ func busAddress(configured string) (address string, chosen bool) {
 	if configured != "" {
 		return configured, true
 	}
-	if address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"); address != "" {
-		return address, true
-	}
-	return defaultBus, false
+	return systembus.Address()
 }
 
 // BusThere says whether there is a system bus to connect to, as far as can be
 // seen without connecting.
 func BusThere() bool {
 	address, _ := busAddress("")
-	for one := range strings.SplitSeq(address, ";") {
-		path, err := socketPath(one)
-		if err != nil || strings.HasPrefix(path, "@") { // not to be seen in the file system
-			return true
-		}
-		if _, err := os.Lstat(path); err == nil {
+	paths, errs := systembus.Sockets(address)
+	for _, path := range paths {
+		if _, err := os.Lstat(path); err == nil || strings.HasPrefix(path, "@") { // not to be seen in the file system
 			return true
 		}
 	}
-	return false
+	return len(errs) != 0
 }
 
-// connect opens a connection that ends with ctx. The bus has the given time to
-// let us in. Descriptors are not accepted on it: any local user may send
-// signals, and every descriptor in one would stay open here.
+// connect opens a connection. The bus has the given time to let us in.
 func connect(ctx context.Context, address string, timeout time.Duration) (*connection, error) {
-	var errs []error
-	for one := range strings.SplitSeq(address, ";") {
-		l, err := connectOne(ctx, one, timeout)
-		if err == nil {
-			return l, nil
-		}
-		errs = append(errs, err)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	c := &connection{watch: newWatch(), roots: map[string]bool{}}
+	var err error
+	if c.Conn, err = systembus.Dial(ctx, address, systembus.Options{Signals: c.watch.deliver}); err != nil {
+		return nil, fmt.Errorf("connect to the system bus: %w", err)
 	}
-	return nil, fmt.Errorf("connect to the system bus: %w", errors.Join(errs...))
-}
-
-func connectOne(ctx context.Context, address string, timeout time.Duration) (*connection, error) {
-	path, err := socketPath(address)
-	if err != nil {
-		return nil, err
-	}
-	dialer := net.Dialer{Timeout: timeout}
-	socket, err := dialer.DialContext(ctx, "unix", path)
-	if err != nil {
-		return nil, err
-	}
-	l := &connection{wire: newWire(socket), watch: newWatch(), roots: map[string]bool{}}
-	l.Conn, err = dbus.NewConn(l.wire, dbus.WithContext(ctx), dbus.WithSignalHandler(l.watch))
-	if err != nil {
-		socket.Close()
-		return nil, err
-	}
-	// A bus that accepts and then says nothing ends here.
-	timer := time.AfterFunc(timeout, func() { l.Close() })
-	defer timer.Stop()
-	err = l.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
-	if err == nil {
-		err = l.Hello()
-	}
-	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return l, nil
-}
-
-// socketPath takes the socket out of one address in the form of the D-Bus
-// specification, "Server Addresses"; an abstract one begins with @.
-func socketPath(address string) (string, error) {
-	list, ok := strings.CutPrefix(address, "unix:")
-	if !ok {
-		return "", fmt.Errorf("bus address %.200q is no unix: address", address)
-	}
-	for pair := range strings.SplitSeq(list, ",") {
-		key, value, _ := strings.Cut(pair, "=")
-		value, err := url.PathUnescape(value)
-		if err != nil {
-			return "", fmt.Errorf("bus address %.200q: %w", address, err)
-		}
-		switch key {
-		case "path":
-			return value, nil
-		case "abstract":
-			return "@" + value, nil
-		}
-	}
-	return "", fmt.Errorf("bus address %.200q names no socket", address)
+	return c, nil
 }
 
 // bus is a connection on which no call takes longer than timeout.
@@ -137,7 +69,7 @@ type bus struct {
 
 // question is one of the calls that askAll sends at once, and its error.
 type question struct {
-	object  dbus.BusObject
+	object  systembus.Object
 	method  string
 	args    []any
 	results []any
@@ -149,22 +81,21 @@ type question struct {
 // each in at most b.timeout after the one before; where one gets no answer, the
 // ones after it are not waited for.
 func (b bus) askAll(ctx context.Context, questions ...*question) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	calls := make([]*dbus.Call, len(questions))
-	b.wire.hold()
+	calls := make([]*systembus.Call, len(questions))
 	for i, q := range questions {
-		calls[i] = q.object.GoWithContext(ctx, q.method, dbus.FlagNoAutoStart, make(chan *dbus.Call, 1), q.args...)
+		calls[i] = &systembus.Call{Object: q.object, Method: q.method, Args: q.args, NoAutoStart: true}
 	}
-	lost := b.wire.flush()
+	lost := b.Send(ctx, calls...)
 	timer := time.NewTimer(b.timeout)
 	defer timer.Stop()
 	for i, q := range questions {
 		if lost == nil {
 			timer.Reset(b.timeout)
 			select {
-			case <-calls[i].Done:
+			case <-calls[i].Done():
 				q.err, lost = q.take(calls[i])
+			case <-ctx.Done():
+				lost = ctx.Err()
 			case <-timer.C:
 				lost = context.DeadlineExceeded
 			}
@@ -178,24 +109,22 @@ func (b bus) askAll(ctx context.Context, questions ...*question) {
 	}
 	if lost != nil {
 		b.spoil()
+		b.Forget(calls...)
 	}
 }
 
 // take stores what a call returned. It tells an error that somebody answered
 // with from none at all.
-func (q *question) take(call *dbus.Call) (err, lost error) {
-	var answer dbus.Error
-	switch {
-	case call.Err == nil:
-		return dbus.Store(call.Body, q.results...), nil
-	case errors.As(call.Err, &answer):
-		return call.Err, nil
+func (q *question) take(call *systembus.Call) (err, lost error) {
+	var answer systembus.Error
+	if err := call.Err(); err != nil && !errors.As(err, &answer) {
+		return nil, err
 	}
-	return nil, call.Err
+	return call.Store(q.results...), nil
 }
 
 // call calls a method and stores what it returns.
-func (b bus) call(ctx context.Context, object dbus.BusObject, method string, args []any, results ...any) error {
+func (b bus) call(ctx context.Context, object systembus.Object, method string, args []any, results ...any) error {
 	q := question{object: object, method: method, args: args, results: results}
 	b.askAll(ctx, &q)
 	return q.err
@@ -211,19 +140,18 @@ func (b bus) rootOwner(ctx context.Context, name string) (string, error) {
 // the bus is asked to start those whose name nobody has. errNoOwner where it
 // cannot; ErrDistrusted where it is another user's.
 func (b bus) rootOwners(ctx context.Context, names ...string) (owners []string, errs []error) {
-	daemon := b.BusObject()
 	owners, errs = make([]string, len(names)), make([]error, len(names))
 	uids := make([]uint32, len(names))
 	who, whose := make([]*question, len(names)), make([]*question, len(names))
 	for i, name := range names {
-		who[i] = &question{object: daemon, method: "org.freedesktop.DBus.GetNameOwner", args: []any{name}, results: []any{&owners[i]}}
-		whose[i] = &question{object: daemon, method: "org.freedesktop.DBus.GetConnectionUnixUser", results: []any{&uids[i]}}
+		who[i] = &question{object: systembus.Bus, method: "org.freedesktop.DBus.GetNameOwner", args: []any{name}, results: []any{&owners[i]}}
+		whose[i] = &question{object: systembus.Bus, method: "org.freedesktop.DBus.GetConnectionUnixUser", results: []any{&uids[i]}}
 	}
 	b.askAll(ctx, who...)
 	var open []*question
 	for i, name := range names {
 		if isError(who[i].err, "org.freedesktop.DBus.Error.NameHasNoOwner") {
-			if who[i].err = activate(ctx, daemon, name); who[i].err == nil {
+			if who[i].err = activate(ctx, b, name); who[i].err == nil {
 				b.askAll(ctx, who[i])
 			}
 		}
@@ -247,13 +175,20 @@ func (b bus) rootOwners(ctx context.Context, names ...string) (owners []string, 
 	return owners, errs
 }
 
+// caller is a connection, as far as activate uses one.
+type caller interface {
+	Call(ctx context.Context, call *systembus.Call, results ...any) error
+}
+
 // activate asks the bus to start the service name.
-func activate(ctx context.Context, daemon dbus.BusObject, name string) error {
+func activate(ctx context.Context, bus caller, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, ActivationTimeout)
 	defer cancel()
 	var code uint32
-	err := daemon.CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, name, uint32(0)).Store(&code)
-	var answer dbus.Error
+	err := bus.Call(ctx, &systembus.Call{
+		Object: systembus.Bus, Method: "org.freedesktop.DBus.StartServiceByName", Args: []any{name, uint32(0)},
+	}, &code)
+	var answer systembus.Error
 	if errors.As(err, &answer) { // the bus's own: unknown, or its start failed
 		return fmt.Errorf("start %s: %w: %w", name, errNoOwner, err)
 	}
@@ -265,7 +200,7 @@ func activate(ctx context.Context, daemon dbus.BusObject, name string) error {
 
 // isError reports whether err is a D-Bus error with one of the names.
 func isError(err error, names ...string) bool {
-	var e dbus.Error
+	var e systembus.Error
 	if !errors.As(err, &e) {
 		return false
 	}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // MarkGoodUnit is the unit with which meta-rauc, and distributions after it,
@@ -134,8 +134,8 @@ func (m *Machine) unit(ctx context.Context, name string) (u unit, err error) {
 // unit is unit of the systemd whose name on the bus is owner. Further questions
 // are asked with the first of its own.
 func (b bus) unit(ctx context.Context, owner, name string, further ...*question) (u unit, err error) {
-	var path dbus.ObjectPath
-	load := &question{object: b.Object(owner, systemdPath), method: systemdManager + ".LoadUnit", args: []any{name}, results: []any{&path}}
+	var path systembus.ObjectPath
+	load := &question{object: systembus.Object{Name: owner, Path: systemdPath}, method: systemdManager + ".LoadUnit", args: []any{name}, results: []any{&path}}
 	b.askAll(ctx, append(further, load)...)
 	if load.err != nil {
 		return u, load.err

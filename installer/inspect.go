@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // Limits of the program rauc.
@@ -128,9 +128,10 @@ func (r *RAUC) inspectBundle(ctx context.Context, path string) (Info, error) {
 	defer s.close()
 	ctx, cancel := context.WithTimeout(ctx, r.limits.tool)
 	defer cancel()
-	var answer map[string]dbus.Variant
-	err = s.rauc.CallWithContext(ctx, raucInterface+".InspectBundle", dbus.FlagNoAutoStart,
-		path, map[string]dbus.Variant{}).Store(&answer)
+	var answer map[string]any
+	err = s.Call(ctx, &systembus.Call{
+		Object: s.rauc, Method: raucInterface + ".InspectBundle", Args: []any{path, map[string]any{}}, NoAutoStart: true,
+	}, &answer)
 	if isBusy(err) {
 		return Info{}, fmt.Errorf("%w (%w)", ErrBusy, err)
 	}
@@ -141,18 +142,19 @@ func (r *RAUC) inspectBundle(ctx context.Context, path string) (Info, error) {
 }
 
 // infoFromBus reads the answer of InspectBundle (RAUC reference manual).
-func infoFromBus(answer map[string]dbus.Variant) (Info, error) {
-	dict := func(v dbus.Variant) map[string]dbus.Variant { d, _ := v.Value().(map[string]dbus.Variant); return d }
-	text := func(d map[string]dbus.Variant, key string) string { s, _ := d[key].Value().(string); return s }
+func infoFromBus(answer map[string]any) (Info, error) {
+	dict := func(v any) map[string]any { d, _ := v.(map[string]any); return d }
+	text := func(d map[string]any, key string) string { s, _ := d[key].(string); return s }
 	update, bundle := dict(answer["update"]), dict(answer["bundle"])
 	info := Info{
 		Compatible: text(update, "compatible"), Version: text(update, "version"),
 		Description: text(update, "description"), Build: text(update, "build"),
 		Format: Format(text(bundle, "format")), ManifestHash: text(answer, "manifest-hash"),
 	}
-	images, _ := answer["images"].Value().([]map[string]dbus.Variant)
-	for _, image := range images {
-		size, _ := image["size"].Value().(uint64)
+	images, _ := answer["images"].([]any)
+	for _, v := range images {
+		image := dict(v)
+		size, _ := image["size"].(uint64)
 		info.Images = append(info.Images, Image{
 			Class: text(image, "slot-class"), Variant: text(image, "variant"), Filename: text(image, "filename"),
 			SHA256: strings.ToLower(text(image, "checksum")), Size: int64(size),

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // Limits of one installation.
@@ -74,9 +74,9 @@ func (r *RAUC) Adopt(ctx context.Context, progress Progress) error {
 // begin starts an installation. Whatever it returns but nil and ErrUnclear,
 // none was started.
 func (s *session) begin(ctx context.Context, path string, o InstallOptions) error {
-	args := map[string]dbus.Variant{}
+	args := map[string]any{}
 	if o.ManifestHash != "" {
-		args["require-manifest-hash"] = dbus.MakeVariant(o.ManifestHash)
+		args["require-manifest-hash"] = o.ManifestHash
 	}
 	s.watch.take() // what came before is nobody's
 	err := s.ask(ctx, "InstallBundle", []any{path, args})
@@ -108,7 +108,7 @@ func (s *session) beginLegacy(ctx context.Context, path string) error {
 
 // unclear marks errors after which RAUC may have begun all the same.
 func (s *session) unclear(err error) error {
-	var answer dbus.Error
+	var answer systembus.Error
 	if err == nil || errors.As(err, &answer) && !isLost(err) {
 		return err
 	}
@@ -125,7 +125,7 @@ func (s *session) wait(ctx context.Context, limits limits, progress Progress) er
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("stopped waiting, RAUC goes on: %w", ctx.Err())
-		case <-s.Context().Done():
+		case <-s.Done():
 			if ctx.Err() == nil { // else it was closed because we stop
 				return fmt.Errorf("%w: the connection to the bus was lost", ErrUnclear)
 			}
@@ -235,9 +235,9 @@ func (w *waiting) judge(ctx context.Context) (bool, error) {
 // lastError returns RAUC's words for a failure. They may be of an earlier one,
 // so nothing is concluded from them.
 func (w *waiting) lastError(ctx context.Context) string {
-	var v dbus.Variant
+	var v any
 	err := w.call(ctx, w.rauc, properties+".Get", []any{raucInterface, "LastError"}, &v)
-	if text, ok := v.Value().(string); err == nil && ok && text != "" {
+	if text, ok := v.(string); err == nil && ok && text != "" {
 		return cut(text, MaxField)
 	}
 	return "installation failed without a word"

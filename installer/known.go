@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"usbagent/internal/systembus"
 )
 
 // DefaultFwEnvConfig says where U-Boot's environment is (fw_env.config of
@@ -88,7 +90,7 @@ func (r *RAUC) runs(ctx context.Context) bool {
 	}
 	defer r.spare.giveBack(l)
 	there := false
-	err = bus{l, r.limits.call}.call(ctx, l.BusObject(), "org.freedesktop.DBus.NameHasOwner", []any{raucName}, &there)
+	err = bus{l, r.limits.call}.call(ctx, systembus.Bus, "org.freedesktop.DBus.NameHasOwner", []any{raucName}, &there)
 	return err == nil && there
 }
 

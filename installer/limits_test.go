@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // endless is a backend whose system is never confirmed good.
@@ -68,11 +68,11 @@ func TestActivationTimeout(t *testing.T) {
 }
 
 // hanging is the bus itself, which never answers.
-type hanging struct{ dbus.BusObject }
+type hanging struct{}
 
-func (hanging) CallWithContext(ctx context.Context, _ string, _ dbus.Flags, _ ...any) *dbus.Call {
+func (hanging) Call(ctx context.Context, _ *systembus.Call, _ ...any) error {
 	<-ctx.Done()
-	return &dbus.Call{Err: ctx.Err()}
+	return ctx.Err()
 }
 
 // TestMaxResults: of a flood of Completed the newest stay.
@@ -80,7 +80,7 @@ func TestMaxResults(t *testing.T) {
 	w := newWatch()
 	w.pin(":1.1")
 	for n := range int32(maxResults + 1) {
-		w.DeliverSignal("", "", &dbus.Signal{Sender: ":1.1", Path: raucPath, Name: raucInterface + ".Completed", Body: []any{n}})
+		w.deliver(&systembus.Signal{Sender: ":1.1", Path: raucPath, Name: raucInterface + ".Completed", Body: []any{n}})
 	}
 	if got := w.take().results; len(got) != maxResults || got[0] != 1 || got[maxResults-1] != maxResults {
 		t.Errorf("%d results: %v", len(got), got)

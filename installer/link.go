@@ -3,13 +3,11 @@
 package installer
 
 import (
-	"bufio"
 	"context"
-	"net"
 	"sync"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // KeptFor is how long a connection to the bus that nobody uses is kept. What is
@@ -25,10 +23,8 @@ type link struct {
 
 // connection is what the links share that are in use at the same time.
 type connection struct {
-	*dbus.Conn
-	wire  *wire
+	*systembus.Conn
 	watch *watch
-	end   context.CancelFunc
 
 	mu     sync.Mutex
 	users  int             // guarded by spare.mu
@@ -76,18 +72,14 @@ type spare struct {
 func (s *spare) open(ctx context.Context, address string, timeout time.Duration) (*link, error) {
 	c := s.take()
 	if c == nil {
-		free, end := context.WithCancel(context.WithoutCancel(ctx))
-		stop := context.AfterFunc(ctx, end)
 		var err error
-		if c, err = connect(free, address, timeout); err != nil {
-			end()
+		if c, err = connect(ctx, address, timeout); err != nil {
 			return nil, err
 		}
-		stop()
-		c.end, c.users = end, 1
+		c.users = 1
 		s.offer(c)
 	}
-	return &link{c, context.AfterFunc(ctx, c.end)}, nil
+	return &link{c, context.AfterFunc(ctx, c.Close)}, nil
 }
 
 // offer has others use c from now on, unless there is another one.
@@ -110,7 +102,7 @@ func (s *spare) take() *connection {
 	if c.isSpoilt() || !c.Connected() {
 		s.forget()
 		if c.users == 0 {
-			c.end()
+			c.Close()
 		}
 		return nil
 	}
@@ -146,7 +138,6 @@ func (s *spare) giveBack(l *link) {
 		if s.conn == c {
 			s.forget()
 		}
-		c.end()
 		c.Close()
 		return
 	}
@@ -155,59 +146,7 @@ func (s *spare) giveBack(l *link) {
 		defer s.mu.Unlock()
 		if s.conn == c && c.users == 0 {
 			s.forget()
-			c.end()
+			c.Close()
 		}
 	})
-}
-
-// wire is the socket of a connection. What comes is read in large pieces: a
-// message is decoded a few bytes at a time. What goes out can be collected.
-type wire struct {
-	net.Conn
-	in *bufio.Reader
-
-	mu   sync.Mutex
-	held bool
-	out  []byte
-}
-
-// wireBuffer is as long as all but the largest messages.
-const wireBuffer = 4 << 10
-
-func newWire(socket net.Conn) *wire {
-	return &wire{Conn: socket, in: bufio.NewReaderSize(socket, wireBuffer)}
-}
-
-// Read implements io.Reader.
-func (w *wire) Read(p []byte) (int, error) { return w.in.Read(p) }
-
-// Write implements io.Writer.
-func (w *wire) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.held {
-		w.out = append(w.out, p...)
-		return len(p), nil
-	}
-	return w.Conn.Write(p)
-}
-
-// hold collects what is written until flush.
-func (w *wire) hold() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.held = true
-}
-
-// flush sends what was collected.
-func (w *wire) flush() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	out := w.out
-	w.held, w.out = false, nil
-	if len(out) == 0 {
-		return nil
-	}
-	_, err := w.Conn.Write(out)
-	return err
 }

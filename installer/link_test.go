@@ -7,13 +7,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 
+	"usbagent/internal/systembus"
 	"usbagent/test/raucbench"
 )
 
@@ -42,6 +43,7 @@ func connections(t *testing.T, bus *raucbench.Bus, own int) int {
 // idle daemon holds none.
 func TestKeptConnection(t *testing.T) {
 	bus, _, r := newFake(t)
+	cut := relayed(t, r)
 	ask := func() *connection {
 		t.Helper()
 		if _, err := r.System(soon(t)); err != nil {
@@ -61,12 +63,52 @@ func TestKeptConnection(t *testing.T) {
 		t.Errorf("%d connections after KeptFor", n)
 	}
 	first = ask()
-	first.wire.Conn.Close() // the bus is restarted
+	cut() // the bus is restarted
 	for first.Connected() {
 		time.Sleep(time.Millisecond)
 	}
 	if second := ask(); second == nil || second == first {
 		t.Error("a dead connection was kept")
+	}
+}
+
+// relayed has r reach its bus through a relay, and returns what cuts the
+// connections that there are.
+func relayed(t *testing.T, r *RAUC) (cut func()) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bus")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	bus := strings.TrimPrefix(r.o.BusAddress, "unix:path=")
+	r.o.BusAddress, r.machine.o.BusAddress = "unix:path="+path, "unix:path="+path
+	ends := make(chan net.Conn, 100)
+	pipe := func(to, from net.Conn) {
+		io.Copy(to, from)
+		to.Close()
+	}
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", bus)
+			if err != nil {
+				near.Close()
+				return
+			}
+			ends <- near
+			go pipe(near, far)
+			go pipe(far, near)
+		}
+	}()
+	return func() {
+		for len(ends) > 0 {
+			(<-ends).Close()
+		}
 	}
 }
 
@@ -84,7 +126,7 @@ func unanswered(t *testing.T, fake *raucbench.Fake, s *session) func() *question
 		t.Fatal(err)
 	}
 	return func() *question {
-		return &question{object: s.Object(s.rauc.Destination(), "/silence"), method: "test.Silence.Wait", results: []any{new(string)}}
+		return &question{object: systembus.Object{Name: s.rauc.Name, Path: "/silence"}, method: "test.Silence.Wait", results: []any{new(string)}}
 	}
 }
 
@@ -121,7 +163,7 @@ func TestNotKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	<-s.Context().Done() // who uses it does not outlive its context
+	<-s.Done() // who uses it does not outlive its context
 	s.close()
 	for i := 0; connections(t, bus, 1) != 0; i++ {
 		if i == 100 {
@@ -202,7 +244,7 @@ func TestAskAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	property := func(name string) *question { return s.question(s.rauc.Destination(), raucPath, raucInterface, name) }
+	property := func(name string) *question { return s.question(s.rauc.Name, raucPath, raucInterface, name) }
 	good, wrong := property("Compatible"), &question{object: s.rauc, method: raucInterface + ".Nothing"}
 	mistyped := &question{object: s.rauc, method: raucInterface + ".GetPrimary", results: []any{new(uint32)}}
 	s.askAll(soon(t), wrong, mistyped, good)
@@ -226,40 +268,7 @@ func TestAskAll(t *testing.T) {
 	}
 	s.Close()
 	q := property("Compatible")
-	if s.askAll(soon(t), q); !errors.Is(q.err, dbus.ErrClosed) {
+	if s.askAll(soon(t), q); !errors.Is(q.err, systembus.ErrClosed) {
 		t.Errorf("on a closed connection: %v", q.err)
 	}
-}
-
-// TestWire: what is written between hold and flush goes out at once and whole.
-func TestWire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		w := newWire(ours)
-		w.hold()
-		for _, text := range []string{"one ", "two ", "three"} {
-			if n, err := w.Write([]byte(text)); n != len(text) || err != nil {
-				t.Fatal(n, err)
-			}
-		}
-		go func() {
-			w.flush()
-			w.flush()
-			w.Write([]byte(" four"))
-			w.Close()
-		}()
-		b := make([]byte, 100)
-		if n, _ := theirs.Read(b); string(b[:n]) != "one two three" {
-			t.Errorf("first %q", b[:n])
-		}
-		rest, err := io.ReadAll(theirs)
-		if string(rest) != " four" || err != nil {
-			t.Errorf("then %q, %v", rest, err)
-		}
-		w.hold()
-		w.Write([]byte("lost"))
-		if w.flush() == nil {
-			t.Error("flush told nothing of a closed socket")
-		}
-	})
 }

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // D-Bus names of systemd (org.freedesktop.systemd1(5), org.freedesktop.login1(5)).
@@ -119,12 +119,12 @@ func (b bus) state(ctx context.Context, owner string) (string, error) {
 }
 
 // question asks for one property of what has the name owner on the bus.
-func (b bus) question(owner string, path dbus.ObjectPath, of, property string) *question {
-	return &question{object: b.Object(owner, path), method: properties + ".Get", args: []any{of, property}, results: []any{new(dbus.Variant)}}
+func (b bus) question(owner string, path systembus.ObjectPath, of, property string) *question {
+	return &question{object: systembus.Object{Name: owner, Path: path}, method: properties + ".Get", args: []any{of, property}, results: []any{new(any)}}
 }
 
 // value is that of the property that was asked for.
-func (q *question) value() any { return q.results[0].(*dbus.Variant).Value() }
+func (q *question) value() any { return *q.results[0].(*any) }
 
 // with calls f with a connection and the owner of name.
 func (m *Machine) with(ctx context.Context, name string, f func(context.Context, bus, string) error) error {
@@ -224,11 +224,11 @@ func (m *Machine) Reboot(ctx context.Context) error {
 }
 
 // ask calls a method of a service that root owns.
-func (m *Machine) ask(ctx context.Context, name string, path dbus.ObjectPath, method string, args ...any) error {
+func (m *Machine) ask(ctx context.Context, name string, path systembus.ObjectPath, method string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, RebootTimeout)
 	defer cancel()
 	return m.with(ctx, name, func(ctx context.Context, b bus, owner string) error {
-		return b.call(ctx, b.Object(owner, path), method, args)
+		return b.call(ctx, systembus.Object{Name: owner, Path: path}, method, args)
 	})
 }
 

@@ -159,19 +159,3 @@ func TestParseSystemConf(t *testing.T) {
 		t.Error("a missing configuration was read")
 	}
 }
-
-func TestSocketPath(t *testing.T) {
-	for address, want := range map[string]string{
-		"unix:path=/run/dbus/socket":       "/run/dbus/socket",
-		"unix:guid=00,path=/tmp/a%20b%2cc": "/tmp/a b,c",
-		"unix:abstract=/tmp/x":             "@/tmp/x",
-		"tcp:host=localhost":               "",
-		"unix:tmpdir=/tmp":                 "",
-		"unix:path=%zz":                    "",
-		"":                                 "",
-	} {
-		if got, err := socketPath(address); got != want || (err == nil) != (want != "") {
-			t.Errorf("socketPath(%q) = %q, %v; want %q", address, got, err, want)
-		}
-	}
-}

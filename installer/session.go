@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // session is one connection to RAUC, pinned to the connection that had RAUC's
@@ -17,7 +17,7 @@ import (
 type session struct {
 	bus
 	spare *spare
-	rauc  dbus.BusObject
+	rauc  systembus.Object
 }
 
 // open connects, starts RAUC where it does not run, refuses an owner that is
@@ -61,19 +61,19 @@ func (s *session) pin(ctx context.Context) error {
 		return fmt.Errorf("find RAUC: %w", err)
 	}
 	s.watch.pin(owner)
-	s.rauc = s.Object(owner, raucPath)
+	s.rauc = systembus.Object{Name: owner, Path: raucPath}
 	return nil
 }
 
 func (s *session) subscribe(ctx context.Context) error {
 	s.spoil() // nobody else is to get these signals
-	owner := s.rauc.Destination()
+	owner := s.rauc.Name
 	var questions []*question
 	for _, match := range []string{
 		"type='signal',sender='" + owner + "'",
 		"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" + owner + "'",
 	} {
-		questions = append(questions, &question{object: s.BusObject(), method: "org.freedesktop.DBus.AddMatch", args: []any{match}})
+		questions = append(questions, &question{object: systembus.Bus, method: "org.freedesktop.DBus.AddMatch", args: []any{match}})
 	}
 	s.askAll(ctx, questions...)
 	for _, q := range questions {
@@ -100,7 +100,7 @@ func told(err error) error {
 // isBusy recognises the answer of a service that works on something else. It
 // has no error name of its own, in no version up to now.
 func isBusy(err error) bool {
-	var e dbus.Error
+	var e systembus.Error
 	return errors.As(err, &e) && strings.Contains(e.Error(), "processing a different method")
 }
 
@@ -111,7 +111,7 @@ func isUnknownMethod(err error) bool {
 
 // isLost recognises an owner or a bus that has gone away.
 func isLost(err error) bool {
-	return errors.Is(err, dbus.ErrClosed) || isError(err,
+	return errors.Is(err, systembus.ErrClosed) || isError(err,
 		"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Disconnected",
 		"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner")
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // MaxSlots is the largest number of slots looked at.
@@ -49,14 +49,14 @@ func (s System) forgetBootStatus(mute bool) {
 // installation which begins in between shows in the answer about the primary
 // slot at the latest.
 func (s *session) system(ctx context.Context) (System, error) {
-	var raw rawSlots
+	var raw []any
 	var system System
 	texts := map[string]*string{"Compatible": &system.Compatible, "Variant": &system.Variant, "BootSlot": &system.BootSlot}
 	slots := &question{object: s.rauc, method: raucInterface + ".GetSlotStatus", results: []any{&raw}}
 	primary := &question{object: s.rauc, method: raucInterface + ".GetPrimary", results: []any{&system.Primary}}
 	var of []*question
 	for name := range texts {
-		of = append(of, &question{object: s.rauc, method: properties + ".Get", args: []any{raucInterface, name}, results: []any{new(dbus.Variant)}})
+		of = append(of, &question{object: s.rauc, method: properties + ".Get", args: []any{raucInterface, name}, results: []any{new(any)}})
 	}
 	s.askAll(ctx, slices.Concat([]*question{slots}, of, []*question{primary})...)
 	if slots.err != nil {
@@ -67,14 +67,14 @@ func (s *session) system(ctx context.Context) (System, error) {
 		if q.err != nil {
 			return System{}, fmt.Errorf("property %s: %w", name, q.err)
 		}
-		*texts[name], _ = q.results[0].(*dbus.Variant).Value().(string)
+		*texts[name], _ = q.value().(string)
 	}
 	// A boot loader that cannot tell (noop), or cannot now, leaves it empty.
 	if err := told(primary.err); errors.Is(err, ErrBusy) || isLost(err) || ctx.Err() != nil {
 		return System{}, err
 	}
 	var err error
-	system.Slots, err = raw.slots()
+	system.Slots, err = slotsOf(raw)
 	return system, err
 }
 
@@ -82,26 +82,27 @@ func (s *session) system(ctx context.Context) (System, error) {
 // (The property Operation is not: a refused second installation sets it to
 // "idle" while the first goes on.)
 func (s *session) slots(ctx context.Context) ([]Slot, error) {
-	var raw rawSlots
+	var raw []any
 	if err := s.ask(ctx, "GetSlotStatus", nil, &raw); err != nil {
 		return nil, err
 	}
-	return raw.slots()
+	return slotsOf(raw)
 }
 
-// rawSlots is the answer of GetSlotStatus.
-type rawSlots []struct {
-	Name   string
-	Status map[string]dbus.Variant
-}
-
-func (raw rawSlots) slots() ([]Slot, error) {
+// slotsOf types the answer of GetSlotStatus, names each with a status.
+func slotsOf(raw []any) ([]Slot, error) {
 	if len(raw) > MaxSlots {
 		return nil, fmt.Errorf("%d slots are more than %d", len(raw), MaxSlots)
 	}
 	slots := make([]Slot, 0, len(raw))
 	for _, r := range raw {
-		slots = append(slots, newSlot(r.Name, r.Status))
+		var name string
+		var status map[string]any
+		fields, _ := r.(systembus.Struct)
+		if err := systembus.Store(fields, &name, &status); err != nil {
+			return nil, fmt.Errorf("a slot's status: %w", err)
+		}
+		slots = append(slots, newSlot(name, status))
 	}
 	slices.SortFunc(slots, func(a, b Slot) int { return strings.Compare(a.Name, b.Name) })
 	return slots, nil
@@ -109,10 +110,10 @@ func (raw rawSlots) slots() ([]Slot, error) {
 
 // newSlot types one slot's status. A value of another type than RAUC documents
 // counts as not told.
-func newSlot(name string, status map[string]dbus.Variant) Slot {
-	text := func(key string) string { s, _ := status[key].Value().(string); return s }
-	count := func(key string) uint32 { n, _ := status[key].Value().(uint32); return n }
-	size, _ := status["size"].Value().(uint64)
+func newSlot(name string, status map[string]any) Slot {
+	text := func(key string) string { s, _ := status[key].(string); return s }
+	count := func(key string) uint32 { n, _ := status[key].(uint32); return n }
+	size, _ := status["size"].(uint64)
 	return Slot{
 		Name: name, Class: text("class"), Device: text("device"), Type: text("type"),
 		BootName: text("bootname"), Parent: text("parent"), State: text("state"),

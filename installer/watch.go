@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/godbus/dbus/v5"
+	"usbagent/internal/systembus"
 )
 
 // D-Bus names of RAUC (RAUC reference manual, "D-Bus API").
@@ -49,13 +49,13 @@ func (w *watch) pin(owner string) {
 	w.owner = owner
 }
 
-// DeliverSignal implements dbus.SignalHandler. The sender is what the bus
-// says, which nobody can forge.
-func (w *watch) DeliverSignal(_, _ string, s *dbus.Signal) {
+// deliver takes in one signal. The sender is what the bus says, which nobody can
+// forge.
+func (w *watch) deliver(s *systembus.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case s.Sender == "org.freedesktop.DBus" && s.Name == "org.freedesktop.DBus.NameOwnerChanged":
+	case s.Sender == systembus.Bus.Name && s.Name == "org.freedesktop.DBus.NameOwnerChanged":
 		w.nameOwner(s.Body)
 	case s.Sender != w.owner || w.owner == "" || s.Path != raucPath:
 		w.ignored++
@@ -73,14 +73,14 @@ func (w *watch) DeliverSignal(_, _ string, s *dbus.Signal) {
 
 func (w *watch) nameOwner(body []any) {
 	var name, before, after string
-	if dbus.Store(body, &name, &before, &after) == nil && name == w.owner && after == "" {
+	if systembus.Store(body, &name, &before, &after) == nil && name == w.owner && after == "" {
 		w.gone = true
 	}
 }
 
 func (w *watch) completed(body []any) {
 	var result int32
-	if dbus.Store(body, &result) != nil {
+	if systembus.Store(body, &result) != nil {
 		return
 	}
 	if len(w.results) == maxResults {
@@ -91,21 +91,18 @@ func (w *watch) completed(body []any) {
 
 func (w *watch) property(body []any) {
 	var of string
-	var changed map[string]dbus.Variant
-	var invalidated []string
-	if dbus.Store(body, &of, &changed, &invalidated) != nil || of != raucInterface {
+	var changed map[string]any
+	var invalidated []any
+	if systembus.Store(body, &of, &changed, &invalidated) != nil || of != raucInterface {
 		return
 	}
-	var p struct {
-		Percent int32
-		Message string
-		Depth   int32
-	}
-	if v, ok := changed["Progress"]; !ok || v.Store(&p) != nil {
+	var percent, depth int32
+	var message string
+	if progress, ok := changed["Progress"].(systembus.Struct); !ok || systembus.Store(progress, &percent, &message, &depth) != nil {
 		return
 	}
 	w.progress++
-	w.moved, w.percent, w.message = true, min(max(int(p.Percent), 0), 100), cut(p.Message, MaxProgressMessage)
+	w.moved, w.percent, w.message = true, min(max(int(percent), 0), 100), cut(message, MaxProgressMessage)
 }
 
 // seen is what a watch has taken in.

@@ -12,8 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
+
+	"usbagent/internal/systembus"
 )
 
 const (
@@ -119,7 +120,8 @@ func ownScope(ctx context.Context, pid int) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, ScopeTimeout)
 	defer cancel()
-	bus, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	address, _ := systembus.Address()
+	bus, err := systembus.Dial(ctx, address, systembus.Options{})
 	if err != nil {
 		return fmt.Errorf("system bus: %w", err)
 	}
@@ -130,30 +132,26 @@ func ownScope(ctx context.Context, pid int) error {
 // scopeName is the unit of the ntfs-3g process pid.
 func scopeName(pid int) string { return fmt.Sprintf("usbagent-ntfs-3g-%d.scope", pid) }
 
-// property is an element of StartTransientUnit's a(sv).
-type property struct {
-	Name  string
-	Value dbus.Variant
-}
-
 // startScope asks systemd for the scope and waits until the process is in it.
-func startScope(ctx context.Context, bus *dbus.Conn, pid int) error {
+func startScope(ctx context.Context, bus *systembus.Conn, pid int) error {
 	name := scopeName(pid)
-	properties := []property{
-		{"Description", dbus.MakeVariant("ntfs-3g of a USB stick")},
-		{"PIDs", dbus.MakeVariant([]uint32{uint32(pid)})},
-		{"CollectMode", dbus.MakeVariant("inactive-or-failed")},
-		{"MemoryMax", dbus.MakeVariant(uint64(MaxHelperMemory))},
-		{"TasksMax", dbus.MakeVariant(uint64(64))}, // Go's threads until exec
+	property := func(name string, value any) systembus.Struct {
+		return systembus.Struct{name, systembus.Variant{Value: value}}
 	}
-	type auxiliary struct { // of a(sa(sv)): none
-		Name       string
-		Properties []property
-	}
-	manager := bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	call := manager.CallWithContext(ctx, "org.freedesktop.systemd1.Manager.StartTransientUnit", 0, name, "fail", properties, []auxiliary{})
-	if call.Err != nil {
-		return fmt.Errorf("scope %s: %w", name, call.Err)
+	properties := systembus.Array{Element: "(sv)", Values: []any{
+		property("Description", "ntfs-3g of a USB stick"),
+		property("PIDs", []uint32{uint32(pid)}),
+		property("CollectMode", "inactive-or-failed"),
+		property("MemoryMax", uint64(MaxHelperMemory)),
+		property("TasksMax", uint64(64)), // Go's threads until exec
+	}}
+	var job systembus.ObjectPath
+	if err := bus.Call(ctx, &systembus.Call{
+		Object: systembus.Object{Name: "org.freedesktop.systemd1", Path: "/org/freedesktop/systemd1"},
+		Method: "org.freedesktop.systemd1.Manager.StartTransientUnit",
+		Args:   []any{name, "fail", properties, systembus.Array{Element: "(sa(sv))"}}, // no auxiliary units
+	}, &job); err != nil {
+		return fmt.Errorf("scope %s: %w", name, err)
 	}
 	for {
 		cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))

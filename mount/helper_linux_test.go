@@ -15,6 +15,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"usbagent/internal/systembus"
 	"usbagent/test/need"
 )
 
@@ -49,7 +50,7 @@ func TestHelperIdentity(t *testing.T) {
 func TestScope(t *testing.T) {
 	need.Root(t)
 	address := privateBus(t)
-	manager, client := connect(t, address), connect(t, address)
+	manager, client := connect(t, address), dial(t, address)
 	fake := &systemd{t: t}
 	if err := manager.Export(fake, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"); err != nil {
 		t.Fatal(err)
@@ -77,7 +78,7 @@ func TestScopeTimeout(t *testing.T) {
 	need.Root(t)
 	t.Parallel()
 	address := privateBus(t)
-	manager, client := connect(t, address), connect(t, address)
+	manager, client := connect(t, address), dial(t, address)
 	if err := manager.Export(lazy{}, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"); err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +105,12 @@ type systemd struct {
 	t    *testing.T
 	name string
 	pid  int
+}
+
+// property is an element of StartTransientUnit's a(sv).
+type property struct {
+	Name  string
+	Value dbus.Variant
 }
 
 type auxiliary struct {
@@ -158,6 +165,17 @@ func privateBus(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(address)
+}
+
+// dial connects as ownScope does.
+func dial(t *testing.T, address string) *systembus.Conn {
+	t.Helper()
+	c, err := systembus.Dial(t.Context(), address, systembus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 func connect(t *testing.T, address string) *dbus.Conn {

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
 	"usbagent/agent"
@@ -92,10 +91,10 @@ func runOnce(path string, bench benchFlags, signals <-chan os.Signal) (again boo
 		return false, err
 	}
 	defer b.close()
-	b.options.Ready = func() { notify(daemon.SdNotifyReady) }
-	if every, err := daemon.SdWatchdogEnabled(false); err == nil && every > 0 {
+	b.options.Ready = func() { _ = notify(stateReady) }
+	if every, err := watchdog(); err == nil && every > 0 {
 		b.options.AliveEvery = every / 2
-		b.options.Alive = func() { notify(daemon.SdNotifyWatchdog) }
+		b.options.Alive = func() { _ = notify(stateAlive) }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -111,7 +110,7 @@ func runOnce(path string, bench benchFlags, signals <-chan os.Signal) (again boo
 		if sig == syscall.SIGHUP {
 			again = true
 		} else {
-			notify(daemon.SdNotifyStopping)
+			_ = notify(stateStopping)
 		}
 		cancel()
 		return again, <-ended
@@ -272,6 +271,3 @@ func lockMachine(path string) (*os.File, error) {
 	}
 	return f, nil
 }
-
-// notify tells the service manager, where there is one.
-func notify(state string) { _, _ = daemon.SdNotify(false, state) }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/coreos/go-systemd/v22/journal"
 	"go.uber.org/zap/zapcore"
 
 	"usbagent/agent"
@@ -21,8 +20,8 @@ func newLogger(level string) (*logs.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log.level: %w", err)
 	}
-	if toJournal, err := journal.StderrIsJournalStream(); err == nil && toJournal {
-		return logs.New(core{LevelEnabler: at, send: toJournald}), nil
+	if stderrIsJournal() {
+		return logs.New(core{LevelEnabler: at, send: toJournald(&journalSocket{path: journalPath})}), nil
 	}
 	return logs.New(core{LevelEnabler: at, send: toStderr}), nil
 }
@@ -74,18 +73,27 @@ func toStderr(e zapcore.Entry, line string, _ map[string]string) error {
 
 // toJournald speaks systemd-journald's own protocol (sd_journal_send(3)):
 // every field becomes USBAGENT_<KEY>.
-func toJournald(e zapcore.Entry, line string, fields map[string]string) error {
-	vars := map[string]string{"SYSLOG_IDENTIFIER": "usbagent"}
-	if e.LoggerName != "" {
-		vars["SYSLOG_IDENTIFIER"] = e.LoggerName
+func toJournald(journal *journalSocket) func(zapcore.Entry, string, map[string]string) error {
+	return func(e zapcore.Entry, line string, fields map[string]string) error {
+		return journal.send(journalMessage(e, line, fields))
 	}
-	if id := agent.MessageID(e.Message); id != "" && e.LoggerName == "" {
-		vars["MESSAGE_ID"] = id
+}
+
+func journalMessage(e zapcore.Entry, line string, fields map[string]string) []byte {
+	b := appendField(nil, "PRIORITY", priority(e.Level))
+	b = appendField(b, "MESSAGE", line)
+	if e.LoggerName != "" {
+		b = appendField(b, "SYSLOG_IDENTIFIER", e.LoggerName)
+	} else {
+		b = appendField(b, "SYSLOG_IDENTIFIER", "usbagent")
+		if id := agent.MessageID(e.Message); id != "" {
+			b = appendField(b, "MESSAGE_ID", id)
+		}
 	}
 	for key, value := range fields {
-		vars["USBAGENT_"+strings.ToUpper(key)] = value
+		b = appendField(b, "USBAGENT_"+strings.ToUpper(key), value)
 	}
-	return journal.Send(line, priority(e.Level), vars)
+	return b
 }
 
 // quoted puts quotation marks around what holds blanks.
@@ -96,14 +104,14 @@ func quoted(value string) string {
 	return value
 }
 
-func priority(l zapcore.Level) journal.Priority {
+func priority(l zapcore.Level) string {
 	switch {
 	case l < zapcore.InfoLevel:
-		return journal.PriDebug
+		return priorityDebug
 	case l < zapcore.WarnLevel:
-		return journal.PriInfo
+		return priorityInfo
 	case l < zapcore.ErrorLevel:
-		return journal.PriWarning
+		return priorityWarning
 	}
-	return journal.PriErr
+	return priorityError
 }
