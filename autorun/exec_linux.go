@@ -106,27 +106,71 @@ const usualSlack = 50_000
 // or its unit may have: a child gets the caller's umask, priority, timer slack
 // and OOM score. The latter this process takes back afterwards; priority and
 // slack are those of the calling thread alone, to which the caller has locked
-// itself.
-func begin(cmd *exec.Cmd) error {
+// itself. It returns the command that runs: cmd, or one like it.
+func begin(cmd *exec.Cmd) (*exec.Cmd, error) {
 	unix.Umask(0o022)
-	// The system call's own number is 20 less the nice value (getpriority(2)).
-	if p, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && p > 20 {
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 0); err != nil {
-			return fmt.Errorf("take the usual priority: %w", err)
-		}
-	}
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0); err != nil {
-		return fmt.Errorf("take the usual timer slack: %w", err)
+		return nil, fmt.Errorf("take the usual timer slack: %w", err)
 	}
 	// Not there on kernels without /proc; the script then keeps the agent's value.
 	if score, err := os.ReadFile(oomScore); err == nil && os.WriteFile(oomScore, []byte("0"), 0) == nil {
 		defer os.WriteFile(oomScore, score, 0)
 	}
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("close descriptors: %w", err)
+		return nil, fmt.Errorf("close descriptors: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("execute %s: %w", shell, err)
+	cmd, err := usually(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("execute %s: %w", shell, err)
+	}
+	return cmd, nil
+}
+
+// usually starts cmd with the usual priority. Where this thread has a better one
+// it is the child's up to the end of its execve(2), and no longer: on one core, a
+// child of the usual priority waits there for all that the stick means to udev,
+// systemd and the journal.
+func usually(cmd *exec.Cmd) (*exec.Cmd, error) {
+	// The system call's own number is 20 less the nice value (getpriority(2)).
+	if p, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || p <= 20 {
+		return cmd, cmd.Start()
+	}
+	attributes := *cmd.SysProcAttr
+	attributes.Ptrace = true
+	traced := &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Stdout: cmd.Stdout, Stderr: cmd.Stderr, SysProcAttr: &attributes}
+	if traced.Start() == nil {
+		if err := release(traced.Process.Pid); err != nil {
+			traced.Process.Kill()
+			traced.Wait()
+			return nil, err
+		}
+		return traced, nil
+	}
+	// Not everywhere may a process be traced (Yama's ptrace_scope 3).
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 0); err != nil {
+		return nil, fmt.Errorf("take the usual priority: %w", err)
+	}
+	return cmd, cmd.Start()
+}
+
+// release gives the usual priority to the child that the kernel has stopped before
+// its new program's first instruction (ptrace(2), PTRACE_TRACEME), and lets it go.
+// A child that was killed meanwhile is left to whoever waits for it.
+func release(pid int) error {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return fmt.Errorf("wait for its start: %w", err)
+		}
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("give it the usual priority: %w", err)
+	}
+	if err := unix.PtraceDetach(pid); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("let it go: %w", err)
 	}
 	return nil
 }

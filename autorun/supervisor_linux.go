@@ -150,7 +150,7 @@ func (s *supervisor) start(r record) (*exec.Cmd, error) {
 	if err := os.WriteFile(filepath.Join(s.dir, markFile), nil, 0o600); err != nil {
 		return nil, err
 	}
-	if err := begin(cmd); err != nil {
+	if cmd, err = begin(cmd); err != nil {
 		return nil, err
 	}
 	if out != nil {
