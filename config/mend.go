@@ -4,12 +4,9 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // broken is a line, or a value of several lines, that is no TOML.
@@ -29,25 +26,17 @@ const unreadableTable = "\x00unreadable"
 func mend(text []byte) ([]byte, []broken) {
 	var list []broken
 	for {
-		var any map[string]any
-		err := toml.Unmarshal(text, &any)
+		err := wrong(text)
 		if err == nil {
 			return text, list
 		}
-		var decode *toml.DecodeError
-		if !errors.As(err, &decode) || len(list) == MaxProblems-1 {
-			return nil, append(list, broken{message: "the file is no TOML: " + reason(err)})
+		if err.at.line == 0 || len(list) == MaxProblems-1 {
+			return nil, append(list, broken{message: "the file is no TOML: " + bounded(err.message)})
 		}
-		row, column := decode.Position()
-		b := broken{at: position{row, column}, message: "this is no TOML: " + reason(err)}
-		text = takeOut(text, row, &b, len(list))
+		b := broken{at: err.at, message: "this is no TOML: " + bounded(err.message)}
+		text = takeOut(text, err.at.line, &b, len(list))
 		list = append(list, b)
 	}
-}
-
-// reason is go-toml's message without its prefix.
-func reason(err error) string {
-	return bounded(strings.TrimPrefix(err.Error(), "toml: "))
 }
 
 // takeOut returns text without what is broken at the line row, the n-th of
@@ -107,8 +96,7 @@ func openValue(lines [][]byte, row int) (first, last int) {
 
 // unfinished tells whether lines end within a value.
 func unfinished(lines [][]byte) bool {
-	var any map[string]any
-	return toml.Unmarshal(bytes.Join(lines, []byte("\n")), &any) != nil
+	return wrong(bytes.Join(lines, []byte("\n"))) != nil
 }
 
 // startsKey tells whether the line i sets a key that exists.

@@ -67,14 +67,14 @@ func (w *walker) add(prefix []string, node *unstable.Node) {
 	w.entries = append(w.entries, entry{strings.Join(path, "."), position{start.Line, start.Column}, valueOf(node.Value())})
 }
 
+// names are the parts of a key; one with a dot in it is in quotes, since
+// "mount.root" in quotes is not root in mount.
 func names(node *unstable.Node) []string {
-	var list []string
-	for it := node.Key(); it.Next(); {
-		name := string(it.Node().Data)
+	list := parts(node)
+	for i, name := range list {
 		if strings.Contains(name, ".") {
-			name = strconv.Quote(name) // "mount.root" in quotes is not root in mount
+			list[i] = strconv.Quote(name)
 		}
-		list = append(list, name)
 	}
 	return list
 }

@@ -17,7 +17,7 @@ import (
 // not know each other.
 var rooms = map[string][]string{
 	"advice":             {"internal/spelling"},
-	"config":             {"internal/spelling", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
+	"config":             {"internal/spelling", "github.com/pelletier/go-toml/v2/unstable"},
 	"netlink":            {"github.com/pilebones/go-udev/netlink", "golang.org/x/sys/unix"},
 	"mount":              {"internal/durable", "internal/detach", "internal/systembus", "github.com/moby/sys/mountinfo", "golang.org/x/sys/unix"},
 	"signature":          {"internal/rsa", "internal/sha256", "go.mozilla.org/pkcs7", "golang.org/x/crypto/..."},
