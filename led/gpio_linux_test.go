@@ -4,8 +4,13 @@ package led
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/warthog618/go-gpiocdev/uapi"
 )
 
 // TestRPIORefusesOtherChips: no memory is mapped, let alone written, on
@@ -50,4 +55,31 @@ func TestGPIOChipThatIsNotThere(t *testing.T) {
 	}
 	l.Show(Pattern{Kind: Blink})
 	closeLED(t, l)
+}
+
+// TestGPIORequests: both versions ask for one line, for output, dark, in our
+// name. That the kernel takes them, the emulated board proves.
+func TestGPIORequests(t *testing.T) {
+	first, second := firstRequest(15), secondRequest(15)
+	if first.Lines != 1 || first.Offsets[0] != 15 || first.Flags != uapi.HandleRequestOutput || first.DefaultValues[0] != 0 || uapi.BytesToString(first.Consumer[:]) != "usbagent" {
+		t.Errorf("first version: %+v", first)
+	}
+	dark := uapi.LineConfigAttribute{Attr: uapi.LineAttribute{ID: uapi.LineAttributeIDOutputValues}, Mask: 1}
+	if c := second.Config; second.Lines != 1 || second.Offsets[0] != 15 || c.Flags != uapi.LineFlagV2Output || c.NumAttrs != 1 || c.Attrs[0] != dark || uapi.BytesToString(second.Consumer[:]) != "usbagent" {
+		t.Errorf("second version: %+v", second)
+	}
+}
+
+// TestNoGPIOChip: nothing is asked of a device that the kernel does not list as a
+// GPIO chip, nor of a link.
+func TestNoGPIOChip(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "gpiochip0")
+	if err := os.Symlink("/dev/null", link); err != nil {
+		t.Fatal(err)
+	}
+	for chip, want := range map[string]error{"null": errNoChip, "/dev/null": errNoChip, "/dev/../" + link: errNoChip, "/dev": fs.ErrNotExist, "none": fs.ErrNotExist} {
+		if _, err := openGPIOChip(chip, 0); !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "line 0 of "+chip+": ") {
+			t.Errorf("%s: %v, want %v", chip, err, want)
+		}
+	}
 }

@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"executedlist":       {"internal/durable"},
 	"ledger":             {"internal/durable"},
 	"installer":          {"internal/durable", "internal/staging", "internal/systembus", "golang.org/x/sys/unix"},
-	"led":                {"github.com/stianeikeland/go-rpio/v4", "github.com/warthog618/go-gpiocdev", "golang.org/x/sys/unix"},
+	"led":                {"github.com/stianeikeland/go-rpio/v4", "github.com/warthog618/go-gpiocdev/uapi", "golang.org/x/sys/unix"},
 	"internal/durable":   {"golang.org/x/sys/unix"},
 	"internal/detach":    {"golang.org/x/sys/unix"},
 	"internal/logs":      {"go.uber.org/zap/zapcore"},
