@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -293,6 +295,7 @@ func awaitOrder(socket string) (dir string, control *os.File, agent *sockets.Con
 		if p, err := os.FindProcess(os.Getpid()); err == nil {
 			p.Release()
 		}
+		haveThreads(spareThreads)
 		debug.FreeOSMemory()
 		unix.Kill(os.Getpid(), unix.SIGSTOP)
 		if dir, control, err = takeOrder(agent, filepath.Dir(socket)); err == nil {
@@ -312,6 +315,26 @@ func awaitOrder(socket string) (dir string, control *os.File, agent *sockets.Con
 		}
 	}
 	return "", nil, nil
+}
+
+// spareThreads is how many threads the Go runtime begins between the order and the
+// script. On one core a new thread waits for its turn, a millisecond behind each of
+// udev, systemd and the journal.
+const spareThreads = 4
+
+// haveThreads has the runtime begin n threads, which it keeps for later.
+func haveThreads(n int) {
+	var all, over sync.WaitGroup
+	all.Add(n)
+	for range n {
+		over.Go(func() {
+			runtime.LockOSThread() // so that none can stand in for another
+			defer runtime.UnlockOSThread()
+			all.Done()
+			all.Wait()
+		})
+	}
+	over.Wait()
 }
 
 // takeOrder reads what standby.run writes.
