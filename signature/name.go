@@ -36,6 +36,7 @@ const (
 // forms are, as in OpenSSL: strings as UTF-8 in lower case (ASCII only) with
 // white space trimmed and collapsed.
 type name struct {
+	raw       []byte // all of it, with its header
 	canonical string
 	entries   []nameEntry
 }
@@ -49,11 +50,12 @@ type nameEntry struct {
 
 // readName takes a Name off s.
 func readName(s *cryptobyte.String) (*name, error) {
-	var rdns cryptobyte.String
-	if !s.ReadASN1(&rdns, tagSequence) {
+	var element, rdns cryptobyte.String
+	if !s.ReadASN1Element(&element, tagSequence) {
 		return nil, fail(Malformed, "a name is not a sequence")
 	}
-	n := &name{}
+	n := &name{raw: element}
+	element.ReadASN1(&rdns, tagSequence)
 	var canonical []byte
 	for !rdns.Empty() {
 		var set cryptobyte.String
