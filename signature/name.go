@@ -5,7 +5,7 @@ package signature
 import (
 	"bytes"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -90,7 +90,7 @@ func (n *name) readSet(set cryptobyte.String) ([]byte, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	slices.SortFunc(parts, bytes.Compare)
+	sort.Slice(parts, func(i, j int) bool { return bytes.Compare(parts[i], parts[j]) < 0 })
 	var b cryptobyte.Builder
 	b.AddASN1(tagSet, func(b *cryptobyte.Builder) {
 		for _, p := range parts {
