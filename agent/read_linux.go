@@ -4,7 +4,7 @@ package agent
 
 import (
 	"context"
-	"slices"
+	"sort"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +30,7 @@ func (a *Agent) read(s *stick) error {
 			return context.Cause(s.ctx)
 		}
 	}
-	slices.SortStableFunc(s.offers, func(x, y *offer) int { return rank(x) - rank(y) })
+	sort.SliceStable(s.offers, func(i, j int) bool { return rank(s.offers[i]) < rank(s.offers[j]) })
 	return nil
 }
 

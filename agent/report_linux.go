@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -130,15 +131,7 @@ func (a *Agent) receiptMounts(s *stick) []*mount.Mount {
 		return nil
 	}
 	list := slices.Clone(s.mounts)
-	slices.SortStableFunc(list, func(x, y *mount.Mount) int {
-		switch {
-		case used[x.Device.Name] == used[y.Device.Name]:
-			return 0
-		case used[x.Device.Name]:
-			return -1
-		}
-		return 1
-	})
+	sort.SliceStable(list, func(i, j int) bool { return used[list[i].Device.Name] && !used[list[j].Device.Name] })
 	return list
 }
 

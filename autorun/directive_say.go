@@ -3,9 +3,8 @@
 package autorun
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -35,7 +34,7 @@ func (d Directives) Sentences() []string {
 	if d.Requires != nil {
 		add(d.lines["requires"], "a usbagent older than %s refuses it", d.Requires)
 	}
-	slices.SortFunc(list, func(a, b sentence) int { return cmp.Compare(a.line, b.line) })
+	sort.Slice(list, func(i, j int) bool { return list[i].line < list[j].line })
 	var texts []string
 	for _, s := range list {
 		texts = append(texts, s.text)

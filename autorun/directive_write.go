@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -160,6 +161,6 @@ func (r *rewriter) apply() ([]byte, []Edit) {
 		added = append(added, []byte(text+r.end))
 		r.edits = append(r.edits, Edit{Line: r.after + i + 1, New: text})
 	}
-	slices.SortFunc(r.edits, func(a, b Edit) int { return a.Line - b.Line })
+	sort.Slice(r.edits, func(i, j int) bool { return r.edits[i].Line < r.edits[j].Line })
 	return bytes.Join(slices.Insert(r.lines, r.after, added...), nil), r.edits
 }

@@ -23,7 +23,6 @@ package ledger
 
 import (
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,10 +142,12 @@ type Ledger struct {
 // the directory is an error; see Damaged.
 func Open(dir, bootID string) (*Ledger, error) {
 	l := &Ledger{dir: dir, bootID: bootID}
-	l.sticks = newTable(l, "sticks.json", MaxSticks, (*Stick).bound)
-	l.keyrings = newTable(l, "keyrings.json", MaxKeyrings, (*Keyring).bound)
-	l.scripts = newTable(l, "scripts.json", MaxScripts, (*Script).bound)
-	l.images = newTable(l, "images.json", MaxImages, (*Image).bound)
+	stores := []*store{
+		l.sticks.init(l, "sticks.json", MaxSticks, (*Stick).bound),
+		l.keyrings.init(l, "keyrings.json", MaxKeyrings, (*Keyring).bound),
+		l.scripts.init(l, "scripts.json", MaxScripts, (*Script).bound),
+		l.images.init(l, "images.json", MaxImages, (*Image).bound),
+	}
 	if err := durable.PrivateDir(dir); err != nil {
 		return l, fmt.Errorf("open state directory: %w", err)
 	}
@@ -157,8 +158,8 @@ func Open(dir, bootID string) (*Ledger, error) {
 		return l, fmt.Errorf("open state directory: %w", err)
 	}
 	defer unlock()
-	for _, t := range []interface{ open() }{&l.sticks, &l.keyrings, &l.scripts, &l.images} {
-		t.open()
+	for _, s := range stores {
+		s.open()
 	}
 	return l, nil
 }
@@ -180,20 +181,20 @@ func (l *Ledger) PutStick(s Stick) error {
 		s.BootID = l.bootID
 	}
 	s.Steps = slices.Clone(s.Steps)
-	return change(l, &l.sticks, func(list []Stick) ([]Stick, error) {
-		i := slices.IndexFunc(list, func(old Stick) bool {
-			return old.BootID == s.BootID && old.DiskSeq == s.DiskSeq && old.Device == s.Device
-		})
-		if i >= 0 {
-			list[i] = s
-			return list, nil
+	t := &l.sticks
+	return t.change(func() error {
+		old := t.last(func(x *Stick) bool { return x.BootID == s.BootID && x.DiskSeq == s.DiskSeq && x.Device == s.Device })
+		if old != nil {
+			*old = s
+		} else {
+			t.entries = append(t.entries, s)
 		}
-		return append(list, s), nil
+		return nil
 	})
 }
 
 // Sticks lists the last sticks, oldest first.
-func (l *Ledger) Sticks() []Stick { return entries(l, &l.sticks) }
+func (l *Ledger) Sticks() []Stick { return l.sticks.all() }
 
 // Seen returns the entry of this boot for the insertion diskSeq of device,
 // finished or not. Without a DISKSEQ (0, kernels before 5.15) a new insertion
@@ -202,7 +203,7 @@ func (l *Ledger) Seen(diskSeq uint64, device string) (Stick, bool) {
 	if diskSeq == 0 {
 		return Stick{}, false
 	}
-	return newest(l, &l.sticks, func(s Stick) bool {
+	return l.sticks.newest(func(s *Stick) bool {
 		return s.BootID == l.bootID && s.DiskSeq == diskSeq && s.Device == device
 	})
 }
@@ -217,15 +218,15 @@ func (l *Ledger) Handled(diskSeq uint64, device string) (Stick, bool) {
 }
 
 // KeyringChanged stores one change of the keyring.
-func (l *Ledger) KeyringChanged(k Keyring) error { return add(l, &l.keyrings, k) }
+func (l *Ledger) KeyringChanged(k Keyring) error { return l.keyrings.add(k) }
 
 // LastKeyring is the newest change of the keyring.
 func (l *Ledger) LastKeyring() (Keyring, bool) {
-	return newest(l, &l.keyrings, func(Keyring) bool { return true })
+	return l.keyrings.newest(func(*Keyring) bool { return true })
 }
 
 // Keyrings lists the changes of the keyring, oldest first.
-func (l *Ledger) Keyrings() []Keyring { return entries(l, &l.keyrings) }
+func (l *Ledger) Keyrings() []Keyring { return l.keyrings.all() }
 
 // ScriptStarted stores that a script is about to start. An empty BootID means
 // this boot.
@@ -234,22 +235,22 @@ func (l *Ledger) ScriptStarted(s Script) error {
 		s.BootID = l.bootID
 	}
 	s.MD5 = strings.ToLower(s.MD5)
-	return add(l, &l.scripts, s)
+	return l.scripts.add(s)
 }
 
 // ScriptEnded stores how the newest script with this id ended; signal is the
 // name of the signal that ended it, if one did. An id that is not in the
 // ledger (it was lost) is fs.ErrNotExist.
 func (l *Ledger) ScriptEnded(id string, status int, signal string) error {
-	return amend(l, &l.scripts, id, func(s *Script) (string, func()) {
-		return s.ID, func() { s.Finished, s.Ended, s.Status, s.Signal = true, time.Now(), status, signal }
+	return l.scripts.amend(id, func(s *Script) bool { return s.ID == cut(id) }, func(s *Script) {
+		s.Finished, s.Ended, s.Status, s.Signal = true, time.Now(), status, signal
 	})
 }
 
 // ScriptByMD5 is the newest start of the script with this MD5 (hex).
 func (l *Ledger) ScriptByMD5(md5 string) (Script, bool) {
 	md5 = strings.ToLower(md5)
-	return newest(l, &l.scripts, func(s Script) bool { return s.MD5 == md5 })
+	return l.scripts.newest(func(s *Script) bool { return s.MD5 == md5 })
 }
 
 // ScriptOf is the newest start in this boot of the script with this MD5 (hex)
@@ -260,7 +261,7 @@ func (l *Ledger) ScriptOf(md5 string, diskSeq uint64, device string) (Script, bo
 		return Script{}, false
 	}
 	md5 = strings.ToLower(md5)
-	return newest(l, &l.scripts, func(s Script) bool {
+	return l.scripts.newest(func(s *Script) bool {
 		return s.MD5 == md5 && s.BootID == l.bootID && s.DiskSeq == diskSeq && s.Device == device
 	})
 }
@@ -268,7 +269,7 @@ func (l *Ledger) ScriptOf(md5 string, diskSeq uint64, device string) (Script, bo
 // Unfinished lists the scripts whose end was not stored, oldest first, of
 // this and of earlier boots.
 func (l *Ledger) Unfinished() []Script {
-	return slices.DeleteFunc(entries(l, &l.scripts), func(s Script) bool { return s.Finished })
+	return slices.DeleteFunc(l.scripts.all(), func(s Script) bool { return s.Finished })
 }
 
 // ImageStarted stores that an image is about to be handed over. An empty
@@ -280,34 +281,21 @@ func (l *Ledger) ImageStarted(i Image) error {
 	if i.Result == "" {
 		i.Result = "started"
 	}
-	return add(l, &l.images, i)
+	return l.images.add(i)
 }
 
 // ImageEnded stores what became of the newest image with this id, and the slot
 // it lies in. An id that is not in the ledger is fs.ErrNotExist.
 func (l *Ledger) ImageEnded(id, result, slot, reason string) error {
-	return amend(l, &l.images, id, func(i *Image) (string, func()) {
-		return i.ID, func() { i.Ended, i.Result, i.Slot, i.Reason, i.EndBootID = time.Now(), result, slot, reason, l.bootID }
+	return l.images.amend(id, func(i *Image) bool { return i.ID == cut(id) }, func(i *Image) {
+		i.Ended, i.Result, i.Slot, i.Reason, i.EndBootID = time.Now(), result, slot, reason, l.bootID
 	})
 }
 
 // ImageByID is the newest entry of the image with this id.
 func (l *Ledger) ImageByID(id string) (Image, bool) {
-	return newest(l, &l.images, func(i Image) bool { return i.ID == cut(id) })
+	return l.images.newest(func(i *Image) bool { return i.ID == cut(id) })
 }
 
 // Images lists what was handed over, oldest first.
-func (l *Ledger) Images() []Image { return entries(l, &l.images) }
-
-// amend changes the newest entry whose id, as found by of, is id.
-func amend[T any](l *Ledger, t *table[T], id string, of func(*T) (string, func())) error {
-	return change(l, t, func(list []T) ([]T, error) {
-		for i := range slices.Backward(list) {
-			if found, set := of(&list[i]); found == cut(id) {
-				set()
-				return list, nil
-			}
-		}
-		return nil, fmt.Errorf("%s in %s: %w", id, t.path, fs.ErrNotExist)
-	})
-}
+func (l *Ledger) Images() []Image { return l.images.all() }

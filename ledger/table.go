@@ -21,49 +21,72 @@ import (
 const version = 1
 
 // file is one table as it is written.
-type file[T any] struct {
+type file struct {
 	Version int `json:"version"`
-	Entries []T `json:"entries"`
+	Entries any `json:"entries"`
 }
 
-// table is one kind of entries: a file and what is known of it. l.mu guards it.
+// table is one kind of entries. l.mu guards it.
 type table[T any] struct {
-	ledger  *Ledger
-	path    string
+	store
 	most    int
 	bound   func(*T)
-	entries []T         // oldest first
-	info    fs.FileInfo // of the file that entries were read from or written to
-	unsaved bool        // entries has more than the file
+	entries []T // oldest first
 }
 
-func newTable[T any](l *Ledger, name string, most int, bound func(*T)) table[T] {
-	return table[T]{ledger: l, path: filepath.Join(l.dir, name), most: most, bound: bound}
+// store is what tables of all kinds have in common: a file and what is known
+// of it. It is apart because code with a type parameter is in the program once
+// for each kind.
+type store struct {
+	ledger  *Ledger
+	path    string
+	content content
+	info    fs.FileInfo // of the file that entries were read from or written to
+	unsaved bool        // there are more entries than in the file
+}
+
+// content is a table as its store sees it.
+type content interface {
+	decode(data []byte) error // on an error, the entries stay what they are
+	encode() ([]byte, error)
+}
+
+func (t *table[T]) init(l *Ledger, name string, most int, bound func(*T)) *store {
+	*t = table[T]{store{ledger: l, path: filepath.Join(l.dir, name), content: t}, most, bound, nil}
+	return &t.store
 }
 
 // open reads the file for the first time. The lock is held.
-func (t *table[T]) open() {
-	durable.RemoveStale(t.path)
-	entries, info, err := t.read()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.setAside(err)
-		return
+func (s *store) open() {
+	durable.RemoveStale(s.path)
+	if err := s.read(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.setAside(err)
 	}
-	t.entries, t.info = entries, info
 }
 
-// read returns what the file holds, trimmed to the bounds of the ledger.
-func (t *table[T]) read() ([]T, fs.FileInfo, error) {
-	info, err := os.Lstat(t.path)
+// read takes over what the file holds, trimmed to the bounds of the ledger.
+func (s *store) read() error {
+	info, err := os.Lstat(s.path)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	data, err := durable.ReadFile(t.path, MaxFileSize)
+	data, err := durable.ReadFile(s.path, MaxFileSize)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	if err := s.content.decode(data); err != nil {
+		return err
+	}
+	s.info = info
+	return nil
+}
+
+func (t *table[T]) decode(data []byte) error {
 	list, err := decode(data, t.most, t.bound)
-	return list, info, err
+	if err == nil {
+		t.entries = list
+	}
+	return err
 }
 
 // maxEntry bounds one entry in bytes: the largest that bound leaves is below.
@@ -72,62 +95,74 @@ const maxEntry = 1 << 20
 // decode reads a file entry by entry and keeps the newest most of them, so
 // that a file full of tiny entries does not fill the memory.
 func decode[T any](data []byte, most int, bound func(*T)) ([]T, error) {
-	var head struct {
-		Version int             `json:"version"`
-		Entries json.RawMessage `json:"entries"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, err
-	}
-	if head.Version != version {
-		return nil, fmt.Errorf("format %d is not known", head.Version)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(head.Entries))
-	if begin, err := decoder.Token(); err != nil || begin != json.Delim('[') {
-		return nil, errors.New("there is no list of entries")
-	}
 	var list []T
-	for decoder.More() {
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			return nil, err
-		}
-		if len(raw) > maxEntry {
-			return nil, fmt.Errorf("an entry has %d bytes", len(raw))
-		}
+	err := each(data, func(raw []byte) error {
 		var x T
 		if err := json.Unmarshal(raw, &x); err != nil {
-			return nil, err
+			return err
 		}
 		bound(&x)
 		if list = append(list, x); len(list) > 2*most {
 			list = slices.Delete(list, 0, len(list)-most)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return list[max(0, len(list)-most):], nil
 }
 
+// each hands over the entries of a file.
+func each(data []byte, take func(raw []byte) error) error {
+	var head struct {
+		Version int             `json:"version"`
+		Entries json.RawMessage `json:"entries"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return err
+	}
+	if head.Version != version {
+		return fmt.Errorf("format %d is not known", head.Version)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(head.Entries))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('[') {
+		return errors.New("there is no list of entries")
+	}
+	for decoder.More() {
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); err != nil {
+			return err
+		}
+		if len(raw) > maxEntry {
+			return fmt.Errorf("an entry has %d bytes", len(raw))
+		}
+		if err := take(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // setAside renames a file that cannot be used, so that it is not in the way
 // and can be looked at. One such file of each kind is kept.
-func (t *table[T]) setAside(why error) {
-	aside := t.path + ".damaged"
+func (s *store) setAside(why error) {
+	aside := s.path + ".damaged"
 	os.RemoveAll(aside) // in a directory that is root's alone; follows no links
-	note := fmt.Sprintf("%s cannot be used (%s), set aside as %s", t.path, cut(why.Error()), filepath.Base(aside))
-	if err := os.Rename(t.path, aside); err != nil {
-		note = fmt.Sprintf("%s cannot be used (%s) nor set aside (%v)", t.path, cut(why.Error()), err)
+	note := fmt.Sprintf("%s cannot be used (%s), set aside as %s", s.path, cut(why.Error()), filepath.Base(aside))
+	if err := os.Rename(s.path, aside); err != nil {
+		note = fmt.Sprintf("%s cannot be used (%s) nor set aside (%v)", s.path, cut(why.Error()), err)
 	}
-	t.ledger.damaged = append(t.ledger.damaged, note)
+	s.ledger.damaged = append(s.ledger.damaged, note)
 }
 
 // refresh takes over what another process wrote meanwhile.
-func (t *table[T]) refresh() {
-	info, err := os.Lstat(t.path)
-	if err != nil || t.unsaved || same(info, t.info) {
+func (s *store) refresh() {
+	info, err := os.Lstat(s.path)
+	if err != nil || s.unsaved || same(info, s.info) {
 		return
 	}
-	if entries, info, err := t.read(); err == nil {
-		t.entries, t.info = entries, info
-	}
+	_ = s.read() // what cannot be read is as if it were not there
 }
 
 func same(a, b fs.FileInfo) bool {
@@ -135,27 +170,28 @@ func same(a, b fs.FileInfo) bool {
 }
 
 // save writes the entries; the oldest give way to the bounds.
-func (t *table[T]) save() error {
+func (s *store) save() error {
+	data, err := s.content.encode()
+	if err != nil {
+		return err
+	}
+	if info, err := os.Lstat(s.path); err == nil && !info.Mode().IsRegular() {
+		s.setAside(fmt.Errorf("it is no regular file but %v", info.Mode()))
+	}
+	if err := durable.WriteFile(s.path, data, 0o600); err != nil {
+		return err
+	}
+	s.info, err = os.Lstat(s.path)
+	return err
+}
+
+// encode drops the oldest entries until the rest is within the bounds and fits
+// in MaxFileSize.
+func (t *table[T]) encode() ([]byte, error) {
 	t.entries = t.entries[max(0, len(t.entries)-t.most):]
 	for i := range t.entries {
 		t.bound(&t.entries[i])
 	}
-	data, err := t.encode()
-	if err != nil {
-		return err
-	}
-	if info, err := os.Lstat(t.path); err == nil && !info.Mode().IsRegular() {
-		t.setAside(fmt.Errorf("it is no regular file but %v", info.Mode()))
-	}
-	if err := durable.WriteFile(t.path, data, 0o600); err != nil {
-		return err
-	}
-	t.info, err = os.Lstat(t.path)
-	return err
-}
-
-// encode drops the oldest entries until the rest fits in MaxFileSize.
-func (t *table[T]) encode() ([]byte, error) {
 	for {
 		data, err := marshal(t.entries)
 		if err != nil || len(data) < MaxFileSize {
@@ -166,43 +202,43 @@ func (t *table[T]) encode() ([]byte, error) {
 }
 
 func marshal[T any](list []T) ([]byte, error) {
-	return json.Marshal(file[T]{version, append([]T{}, list...)}) // never null
+	return json.Marshal(file{version, append([]T{}, list...)}) // never null
 }
 
-// change edits t and saves it. The change is kept in memory even when it
-// cannot be saved.
-func change[T any](l *Ledger, t *table[T], edit func([]T) ([]T, error)) error {
+// change edits the entries and saves them. The change is kept in memory even
+// when it cannot be saved; where edit returns an error, it has changed nothing.
+func (s *store) change(edit func() error) error {
+	l := s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	unlock, lockErr := durable.Lock(filepath.Join(l.dir, lockName), LockWait)
 	if lockErr == nil {
 		defer unlock()
-		t.refresh()
+		s.refresh()
 	}
-	list, err := edit(slices.Clone(t.entries))
-	if err != nil {
+	if err := edit(); err != nil {
 		return fmt.Errorf("change state: %w", err)
 	}
-	t.entries, t.unsaved = list, true
+	s.unsaved = true
 	if lockErr != nil {
 		return fmt.Errorf("change state: %w", lockErr)
 	}
-	if err := t.save(); err != nil {
+	if err := s.save(); err != nil {
 		return fmt.Errorf("change state: %w", err)
 	}
-	t.unsaved = false
+	s.unsaved = false
 	return nil
 }
 
 // add appends one entry.
-func add[T any](l *Ledger, t *table[T], x T) error {
-	return change(l, t, func(list []T) ([]T, error) { return append(list, x), nil })
+func (t *table[T]) add(x T) error {
+	return t.change(func() error { t.entries = append(t.entries, x); return nil })
 }
 
-// entries returns a copy of all entries, oldest first.
-func entries[T any](l *Ledger, t *table[T]) []T {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// all returns a copy of all entries, oldest first.
+func (t *table[T]) all() []T {
+	t.ledger.mu.Lock()
+	defer t.ledger.mu.Unlock()
 	t.refresh()
 	list := slices.Clone(t.entries)
 	for i := range list {
@@ -212,18 +248,39 @@ func entries[T any](l *Ledger, t *table[T]) []T {
 }
 
 // newest returns the newest entry that is the right one.
-func newest[T any](l *Ledger, t *table[T], right func(T) bool) (T, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (t *table[T]) newest(right func(*T) bool) (x T, ok bool) {
+	t.ledger.mu.Lock()
+	defer t.ledger.mu.Unlock()
 	t.refresh()
-	for _, x := range slices.Backward(t.entries) {
-		if right(x) {
-			t.bound(&x)
-			return x, true
+	if found := t.last(right); found != nil {
+		x = *found
+		t.bound(&x)
+		return x, true
+	}
+	return x, false
+}
+
+// amend changes the newest entry that is the right one, whose id is for the
+// message.
+func (t *table[T]) amend(id string, right func(*T) bool, set func(*T)) error {
+	return t.change(func() error {
+		found := t.last(right)
+		if found == nil {
+			return fmt.Errorf("%s in %s: %w", id, t.path, fs.ErrNotExist)
+		}
+		set(found)
+		return nil
+	})
+}
+
+// last returns the newest entry that is the right one, or nil.
+func (t *table[T]) last(right func(*T) bool) *T {
+	for i := len(t.entries) - 1; i >= 0; i-- {
+		if right(&t.entries[i]) {
+			return &t.entries[i]
 		}
 	}
-	var none T
-	return none, false
+	return nil
 }
 
 // cut bounds a string.

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"syscall"
 )
@@ -232,7 +232,7 @@ func partitions(at dir, disk string) ([]Partition, error) {
 		}
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b Partition) int { return a.Number - b.Number })
+	sort.Slice(list, func(i, j int) bool { return list[i].Number < list[j].Number })
 	return list, nil
 }
 

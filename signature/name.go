@@ -5,7 +5,7 @@ package signature
 import (
 	"bytes"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -36,6 +36,7 @@ const (
 // forms are, as in OpenSSL: strings as UTF-8 in lower case (ASCII only) with
 // white space trimmed and collapsed.
 type name struct {
+	raw       []byte // all of it, with its header
 	canonical string
 	entries   []nameEntry
 }
@@ -49,11 +50,12 @@ type nameEntry struct {
 
 // readName takes a Name off s.
 func readName(s *cryptobyte.String) (*name, error) {
-	var rdns cryptobyte.String
-	if !s.ReadASN1(&rdns, tagSequence) {
+	var element, rdns cryptobyte.String
+	if !s.ReadASN1Element(&element, tagSequence) {
 		return nil, fail(Malformed, "a name is not a sequence")
 	}
-	n := &name{}
+	n := &name{raw: element}
+	element.ReadASN1(&rdns, tagSequence)
 	var canonical []byte
 	for !rdns.Empty() {
 		var set cryptobyte.String
@@ -88,7 +90,7 @@ func (n *name) readSet(set cryptobyte.String) ([]byte, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	slices.SortFunc(parts, bytes.Compare)
+	sort.Slice(parts, func(i, j int) bool { return bytes.Compare(parts[i], parts[j]) < 0 })
 	var b cryptobyte.Builder
 	b.AddASN1(tagSet, func(b *cryptobyte.Builder) {
 		for _, p := range parts {

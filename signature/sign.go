@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"math/big"
 
 	"go.mozilla.org/pkcs7"
 )
@@ -45,7 +46,7 @@ func Sign(content []byte, o SignOptions) ([]byte, error) {
 }
 
 func sign(content []byte, o SignOptions) ([]byte, error) {
-	own, x, err := signerCertificate(o)
+	own, err := signerCertificate(o)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func sign(content []byte, o SignOptions) ([]byte, error) {
 			return nil, fail(ReasonOf(err), "chain: "+TextOf(err))
 		}
 	}
-	p7s, err := makeSignature(content, o.Key, x, chain)
+	p7s, err := makeSignature(content, o.Key, own, chain)
 	if err != nil {
 		return nil, &Error{Reason: Unsupported, Text: "make the signature: " + err.Error(), Err: err}
 	}
@@ -64,29 +65,25 @@ func sign(content []byte, o SignOptions) ([]byte, error) {
 
 // signerCertificate reads the signer's certificate and refuses one that does
 // not fit the key or the purpose.
-func signerCertificate(o SignOptions) (*cert, *x509.Certificate, error) {
+func signerCertificate(o SignOptions) (*cert, error) {
 	if o.Key == nil {
-		return nil, nil, fail(BadKey, "no signing key")
+		return nil, fail(BadKey, "no signing key")
 	}
 	own, err := readOneCertificate(o.Certificate)
 	if err != nil {
-		return nil, nil, fail(ReasonOf(err), "certificate: "+TextOf(err))
+		return nil, fail(ReasonOf(err), "certificate: "+TextOf(err))
 	}
 	if err := usable(own); err != nil {
-		return nil, nil, err
-	}
-	x, err := x509.ParseCertificate(own.raw)
-	if err != nil {
-		return nil, nil, &Error{Reason: Unsupported, Text: "certificate: " + err.Error(), Err: err}
+		return nil, err
 	}
 	pub, ok := o.Key.signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !pub.Equal(x.PublicKey) {
-		return nil, nil, fail(KeyMismatch, "the key does not belong to the certificate "+quoteSubject(own))
+	if !ok || !pub.Equal(own.key.value) {
+		return nil, fail(KeyMismatch, "the key does not belong to the certificate "+quoteSubject(own))
 	}
 	if err := o.Verify.Purpose.check(own, false); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return own, x, nil
+	return own, nil
 }
 
 // readOneCertificate reads the first certificate of a PEM file, or a DER one.
@@ -102,25 +99,37 @@ func readOneCertificate(b []byte) (*cert, error) {
 }
 
 // makeSignature lets the library write the PKCS#7 structure. It never reads
-// one: all it gets is our own content and certificates checked before.
-func makeSignature(content []byte, key *SigningKey, own *x509.Certificate, chain *Keyring) ([]byte, error) {
+// one: all it gets is our own content and certificates checked before, of
+// which it needs no more than what is handed over here.
+func makeSignature(content []byte, key *SigningKey, own *cert, chain *Keyring) ([]byte, error) {
 	sd, err := pkcs7.NewSignedData(content)
 	if err != nil {
 		return nil, err
 	}
 	sd.SetDigestAlgorithm(digestOIDs[key.digest()])
-	if err := sd.AddSigner(own, key.signer, pkcs7.SignerInfoConfig{}); err != nil {
+	signer := &x509.Certificate{Raw: own.raw, RawIssuer: own.issuer.raw, SerialNumber: own.serialNumber()}
+	if err := sd.AddSigner(signer, key.signer, pkcs7.SignerInfoConfig{}); err != nil {
 		return nil, err
 	}
 	if chain != nil {
 		for _, c := range chain.certs {
-			if !bytes.Equal(c.raw, own.Raw) {
+			if !bytes.Equal(c.raw, own.raw) {
 				sd.AddCertificate(&x509.Certificate{Raw: c.raw})
 			}
 		}
 	}
 	sd.Detach()
 	return sd.Finish()
+}
+
+// serialNumber is the serial number, which may be negative in certificates of
+// times gone by.
+func (c *cert) serialNumber() *big.Int {
+	n := new(big.Int).SetBytes(c.serial)
+	if c.serial[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), 8*uint(len(c.serial))))
+	}
+	return n
 }
 
 // digest is the digest that suits the key.

@@ -3,8 +3,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,12 +21,14 @@ func dropCode() {
 	}
 	for line := range strings.Lines(string(maps)) { // address, permissions, offset, device, inode, path (proc_pid_maps(5))
 		f := strings.Fields(line)
-		var from, to uintptr
 		if len(f) < 6 || f[1] != "r-xp" || f[4] == "0" {
 			continue
 		}
-		if _, err := fmt.Sscanf(f[0], "%x-%x", &from, &to); err == nil {
-			unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED) // it costs memory where it fails
+		first, end, _ := strings.Cut(f[0], "-")
+		from, err1 := strconv.ParseUint(first, 16, strconv.IntSize)
+		to, err2 := strconv.ParseUint(end, 16, strconv.IntSize)
+		if err1 == nil && err2 == nil {
+			unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED) // it costs memory where it fails
 		}
 	}
 }

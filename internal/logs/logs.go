@@ -16,8 +16,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Field is a name and a value that go with a message.
-type Field = zapcore.Field
+// Field is a name and a text that go with a message.
+type Field struct{ key, value string }
 
 // Logger writes messages. It is safe for concurrent use as far as its core is.
 type Logger struct {
@@ -33,7 +33,7 @@ func NewNop() *Logger { return New(zapcore.NewNopCore()) }
 
 // With returns a logger that adds these fields to every message.
 func (l *Logger) With(fields ...Field) *Logger {
-	return &Logger{core: l.core.With(fields), name: l.name}
+	return &Logger{core: l.core.With(ofZap(fields)), name: l.name}
 }
 
 // Named returns a logger whose entries bear the name.
@@ -57,15 +57,22 @@ func (l *Logger) log(level zapcore.Level, message string, fields []Field) {
 	entry := zapcore.Entry{LoggerName: l.name, Time: time.Now(), Level: level, Message: message}
 	if checked := l.core.Check(entry, nil); checked != nil {
 		checked.ErrorOutput = zapcore.Lock(os.Stderr)
-		checked.Write(fields...)
+		checked.Write(ofZap(fields)...)
 	}
 }
 
-// String is a field with a text. So are all the others, made here: a core
-// needs to know no other type.
-func String(key, value string) Field {
-	return Field{Key: key, Type: zapcore.StringType, String: value}
+// ofZap returns the fields as a core takes them. It needs to know no other type
+// than texts.
+func ofZap(fields []Field) []zapcore.Field {
+	list := make([]zapcore.Field, len(fields))
+	for i, f := range fields {
+		list[i] = zapcore.Field{Key: f.key, Type: zapcore.StringType, String: f.value}
+	}
+	return list
 }
+
+// String is a field with a text.
+func String(key, value string) Field { return Field{key, value} }
 
 // Strings is a field with a list.
 func Strings(key string, values []string) Field { return String(key, fmt.Sprint(values)) }
