@@ -54,7 +54,7 @@ type Object struct {
 	Path ObjectPath
 }
 
-// The bus itself (specification, "Message Bus Messages").
+// Bus is the bus itself (specification, "Message Bus Messages").
 var Bus = Object{"org.freedesktop.DBus", "/org/freedesktop/DBus"}
 
 // Call is one call of a method. It is used once.
