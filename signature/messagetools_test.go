@@ -35,8 +35,6 @@ type signerDef struct {
 
 func attribute(oid string, values ...[]byte) []byte { return seq(oidElement(oid), rawSet(values...)) }
 
-const oidSigningTime = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x05"
-
 func usualAttrs(digest []byte) [][]byte {
 	return [][]byte{
 		attribute(oidContentType, oidElement(oidData)),

@@ -7,11 +7,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/asn1"
-	"math/big"
-
-	"go.mozilla.org/pkcs7"
+	"time"
 )
 
 // SignOptions say who signs and how.
@@ -21,12 +17,6 @@ type SignOptions struct {
 	Chain       []byte   // further certificates to put into the signature, PEM; may be nil
 	Verify      Options  // what the board will demand; the result is checked against it
 	Keyring     *Keyring // the board's keyring, when it is at hand: the result must verify with it
-}
-
-var digestOIDs = map[crypto.Hash]asn1.ObjectIdentifier{
-	crypto.SHA256: pkcs7.OIDDigestAlgorithmSHA256,
-	crypto.SHA384: pkcs7.OIDDigestAlgorithmSHA384,
-	crypto.SHA512: pkcs7.OIDDigestAlgorithmSHA512,
 }
 
 // Sign makes the detached signature of content, the DER that goes into
@@ -56,7 +46,7 @@ func sign(content []byte, o SignOptions) ([]byte, error) {
 			return nil, fail(ReasonOf(err), "chain: "+TextOf(err))
 		}
 	}
-	p7s, err := makeSignature(content, o.Key, own, chain)
+	p7s, err := makeSignature(content, o.Key, own, chain, time.Now())
 	if err != nil {
 		return nil, &Error{Reason: Unsupported, Text: "make the signature: " + err.Error(), Err: err}
 	}
@@ -96,40 +86,6 @@ func readOneCertificate(b []byte) (*cert, error) {
 		return nil, err
 	}
 	return k.certs[0], nil
-}
-
-// makeSignature lets the library write the PKCS#7 structure. It never reads
-// one: all it gets is our own content and certificates checked before, of
-// which it needs no more than what is handed over here.
-func makeSignature(content []byte, key *SigningKey, own *cert, chain *Keyring) ([]byte, error) {
-	sd, err := pkcs7.NewSignedData(content)
-	if err != nil {
-		return nil, err
-	}
-	sd.SetDigestAlgorithm(digestOIDs[key.digest()])
-	signer := &x509.Certificate{Raw: own.raw, RawIssuer: own.issuer.raw, SerialNumber: own.serialNumber()}
-	if err := sd.AddSigner(signer, key.signer, pkcs7.SignerInfoConfig{}); err != nil {
-		return nil, err
-	}
-	if chain != nil {
-		for _, c := range chain.certs {
-			if !bytes.Equal(c.raw, own.raw) {
-				sd.AddCertificate(&x509.Certificate{Raw: c.raw})
-			}
-		}
-	}
-	sd.Detach()
-	return sd.Finish()
-}
-
-// serialNumber is the serial number, which may be negative in certificates of
-// times gone by.
-func (c *cert) serialNumber() *big.Int {
-	n := new(big.Int).SetBytes(c.serial)
-	if c.serial[0]&0x80 != 0 {
-		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), 8*uint(len(c.serial))))
-	}
-	return n
 }
 
 // digest is the digest that suits the key.

@@ -181,12 +181,3 @@ func TestSigningKeyTellsNothing(t *testing.T) {
 		}
 	}
 }
-
-// TestSerialNumber: serial numbers are two's complement.
-func TestSerialNumber(t *testing.T) {
-	for serial, want := range map[string]string{"\x00": "0", "\x7f": "127", "\x00\x80": "128", "\xff": "-1", "\x80": "-128", "\xfe\xff": "-257"} {
-		if got := (&cert{serial: []byte(serial)}).serialNumber().String(); got != want {
-			t.Errorf("%q: %s, want %s", serial, got, want)
-		}
-	}
-}

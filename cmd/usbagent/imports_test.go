@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"config":             {"internal/spelling", "github.com/pelletier/go-toml/v2/unstable"},
 	"netlink":            {"github.com/pilebones/go-udev/netlink", "golang.org/x/sys/unix"},
 	"mount":              {"internal/durable", "internal/detach", "internal/systembus", "github.com/moby/sys/mountinfo", "golang.org/x/sys/unix"},
-	"signature":          {"internal/rsa", "internal/sha256", "go.mozilla.org/pkcs7", "golang.org/x/crypto/..."},
+	"signature":          {"internal/rsa", "internal/sha256", "golang.org/x/crypto/..."},
 	"keyring":            {"signature", "internal/durable"},
 	"autorun":            {"signature", "internal/durable", "internal/detach", "internal/sha256", "internal/sockets", "internal/staging", "internal/systembus", "golang.org/x/sys/unix"},
 	"executedlist":       {"internal/durable"},
