@@ -57,6 +57,7 @@ type Source struct {
 	closed atomic.Bool
 
 	pending pending
+	latest  announced // the goroutine's own
 }
 
 // Listen opens the socket and starts to collect events: what happens after it
@@ -210,8 +211,18 @@ func (s *Source) receive(head []byte) error {
 	if !bytes.Contains(head, subsystemBlock) {
 		return s.drop()
 	}
-	if name, ok := headName(head); ok && s.pending.repeat(name) {
-		return s.drop()
+	if name, ok := headName(head); ok {
+		follows := s.latest.tells(name, head)
+		if !follows && s.latest.disk == name {
+			s.latest = announced{}
+		}
+		if s.pending.repeat(name) {
+			return s.drop()
+		}
+		if follows {
+			s.pending.count(func(c *Counters) { c.Block++ })
+			return s.drop()
+		}
 	}
 	msg, err := s.conn.ReadMsg()
 	if err != nil {
@@ -221,11 +232,54 @@ func (s *Source) receive(head []byte) error {
 		s.early(msg)
 	}
 	if name, seq, ok := blockEvent(msg); ok {
+		if seq != 0 {
+			s.latest = announcedBy(name, seq, msg)
+		}
 		s.pending.add(name, seq)
 	} else {
 		s.pending.count(func(c *Counters) { c.Malformed++ })
 	}
 	return nil
+}
+
+// maxFollowing is how many uevents after a disk's its partitions' may come, other
+// devices' among them.
+const maxFollowing = 512
+
+// announced is a disk whose add was the last event about it. The kernel adds a disk
+// when all its partitions are there, and tells of them right after it (block/genhd.c,
+// disk_uevent), so those events say what whoever looks at the disk sees anyway.
+type announced struct {
+	disk    string
+	diskSeq []byte // as it stands in the events of this insertion
+	seqNum  uint64
+}
+
+func announcedBy(disk string, diskSeq uint64, msg []byte) announced {
+	n, ok := seqNum(msg)
+	if !ok {
+		return announced{}
+	}
+	return announced{disk, fmt.Appendf(nil, "\x00DISKSEQ=%d\x00", diskSeq), n}
+}
+
+// tells reports whether msg, or its start, is the add of one of the partitions with
+// which the disk came.
+func (a announced) tells(disk string, msg []byte) bool {
+	if a.disk == "" || disk != a.disk || !bytes.HasPrefix(msg, announcing) || !bytes.Contains(msg, typePartition) ||
+		!bytes.Contains(msg, a.diskSeq) || bytes.Contains(msg, synthesized) {
+		return false
+	}
+	n, ok := seqNum(msg)
+	return ok && n > a.seqNum && n-a.seqNum <= maxFollowing
+}
+
+// seqNum is the number of a uevent: the kernel counts them.
+func seqNum(msg []byte) (uint64, bool) {
+	_, rest, found := bytes.Cut(msg, []byte("\x00SEQNUM="))
+	text, _, whole := bytes.Cut(rest, []byte{0})
+	n, err := parseNumber(string(text), math.MaxUint64)
+	return n, found && whole && err == nil
 }
 
 // early calls Options.Announced with the path that the event msg begins with.

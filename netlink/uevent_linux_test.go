@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -114,4 +115,59 @@ func TestAnnouncements(t *testing.T) {
 			t.Errorf("%s: %q %d %v", name, disk, seq, ok)
 		}
 	}
+}
+
+// TestPartitionsFollow: the adds of the partitions that a disk came with say
+// nothing new; any other event of it does.
+func TestPartitionsFollow(t *testing.T) {
+	const name = "sda"
+	event := func(action, devpath, kind, diskSeq, seqNum, more string) []byte {
+		return []byte(action + "@/devices/pci/usb1/block/" + devpath + "\x00ACTION=" + action + "\x00SUBSYSTEM=block\x00DEVTYPE=" + kind +
+			"\x00DISKSEQ=" + diskSeq + "\x00SEQNUM=" + seqNum + "\x00" + more)
+	}
+	disk := event("add", name, "disk", "7", "1000", "")
+	a := announcedBy(name, 7, disk)
+	last := strconv.Itoa(1000 + maxFollowing)
+	for what, c := range map[string]struct {
+		msg  []byte
+		want bool
+	}{
+		"its first partition":         {event("add", "sda/sda1", "partition", "7", "1001", "PARTN=1\x00"), true},
+		"the last that may come":      {event("add", "sda/sda9", "partition", "7", last, ""), true},
+		"one much later":              {event("add", "sda/sda9", "partition", "7", last+"0", ""), false},
+		"one event too late":          {event("add", "sda/sda9", "partition", "7", strconv.Itoa(1001+maxFollowing), ""), false},
+		"one from before":             {event("add", "sda/sda1", "partition", "7", "999", ""), false},
+		"of another insertion":        {event("add", "sda/sda1", "partition", "8", "1001", ""), false},
+		"of one that begins the same": {event("add", "sda/sda1", "partition", "77", "1001", ""), false},
+		"asked for":                   {event("add", "sda/sda1", "partition", "7", "1001", "SYNTH_UUID=0\x00"), false},
+		"the disk itself":             {disk, false},
+		"a change of it":              {event("change", name, "disk", "7", "1001", ""), false},
+		"a partition that goes":       {event("remove", "sda/sda1", "partition", "7", "1001", ""), false},
+		"without a number":            {event("add", "sda/sda1", "partition", "7", "x", ""), false},
+		"cut off in its number":       {bytes.TrimSuffix(event("add", "sda/sda1", "partition", "7", "1001", ""), []byte{0}), false},
+	} {
+		if got := a.tells(name, c.msg); got != c.want {
+			t.Errorf("%s: %v, want %v", what, got, c.want)
+		}
+	}
+	if a.tells("sdb", event("add", "sdb/sdb1", "partition", "7", "1001", "")) || (announced{}).tells("", event("add", "x/x1", "partition", "", "1", "")) {
+		t.Error("another disk's")
+	}
+	if b := announcedBy(name, 7, event("add", name, "disk", "7", "none", "")); b.disk != "" {
+		t.Errorf("a disk without SEQNUM: %+v", b)
+	}
+	latest, followed := announced{}, 0
+	for _, msg := range datagrams(t, "usb") { // captured on a real machine
+		disk, seq, ok := blockEvent(msg)
+		switch {
+		case ok && seq != 0:
+			latest = announcedBy(disk, seq, msg)
+		case ok && latest.tells(disk, msg):
+			followed++
+		}
+	}
+	if followed == 0 {
+		t.Error("no partition of the captured events follows its disk")
+	}
+	t.Logf("%d of the captured events", followed)
 }
