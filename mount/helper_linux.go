@@ -22,8 +22,9 @@ const (
 	// away, before it is killed, and then to be gone.
 	HelperGrace = 2 * time.Second
 
-	// ScopeTimeout bounds the wait for systemd to make a scope.
-	ScopeTimeout = 5 * time.Second
+	// ScopeTimeout bounds the wait for systemd to make a scope: on a board that
+	// boots it has other things to do.
+	ScopeTimeout = 20 * time.Second
 )
 
 // helper is the ntfs-3g process that serves a mount; the zero value is none.
