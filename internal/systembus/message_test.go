@@ -76,25 +76,25 @@ func TestHeaderRefused(t *testing.T) {
 		e.align(8)
 		return string(e.b)
 	}
+	ends := func(text string, n int) string { return text[:12] + le(n) + text[16:] }
 	path, iface, member := field{fieldPath, ObjectPath("/")}, field{fieldInterface, "i.f"}, field{fieldMember, "M"}
 	for name, c := range map[string]struct{ text, want string }{
-		"byte order":            {change(0, "x"), "it begins with 78 04 00 01"},
-		"type 0":                {change(1, "\x00"), "it begins with 6c 00 00 01"},
-		"another version":       {change(3, "\x02"), "it begins with 6c 04 00 02"},
-		"no serial":             {change(8, le(0)), "its serial is 0"},
-		"longer than allowed":   {change(4, le(MaxSpecified)), "bytes are more than 134217728"},
-		"much longer":           {change(4, le(-1)), "bytes are more than 134217728"},
-		"header is much longer": {change(12, le(-1)), "bytes are more than 134217728"},
-		"header that ends in a field": {change(12, le(9)),
-			"array should have ended at byte 9"},
-		"path of another type": {header(kindSignal, field{fieldPath, "/"}, iface, member), "header field 1 is a string"},
-		"serial of a string":   {header(kindReturn, field{fieldReplySerial, "1"}), "header field 5 is a string"},
-		"field 0":              {header(kindSignal, path, iface, member, field{0, "x"}), "header field 0 is a string"},
-		"no path":              {header(kindSignal, iface, member), "no path in its header"},
-		"no interface":         {header(kindSignal, path, member), "no interface in its header"},
-		"no member":            {header(kindCall, path), "no member in its header"},
-		"no reply serial":      {header(kindReturn), "no reply serial in its header"},
-		"no error name":        {header(kindError, field{fieldReplySerial, uint32(1)}), "no error name in its header"},
+		"byte order":                  {change(0, "x"), "it begins with 78 04 00 01"},
+		"type 0":                      {change(1, "\x00"), "it begins with 6c 00 00 01"},
+		"another version":             {change(3, "\x02"), "it begins with 6c 04 00 02"},
+		"no serial":                   {change(8, le(0)), "its serial is 0"},
+		"longer than allowed":         {change(4, le(MaxSpecified)), "bytes are more than 134217728"},
+		"much longer":                 {change(4, le(-1)), "bytes are more than 134217728"},
+		"header is much longer":       {change(12, le(-1)), "bytes are more than 134217728"},
+		"header that ends in a field": {ends(header(kindSignal, path, iface, member), 9), "array should have ended at byte 9"},
+		"path of another type":        {header(kindSignal, field{fieldPath, "/"}, iface, member), "header field 1 is a string"},
+		"serial of a string":          {header(kindReturn, field{fieldReplySerial, "1"}), "header field 5 is a string"},
+		"field 0":                     {header(kindSignal, path, iface, member, field{0, "x"}), "header field 0 is a string"},
+		"no path":                     {header(kindSignal, iface, member), "no path in its header"},
+		"no interface":                {header(kindSignal, path, member), "no interface in its header"},
+		"no member":                   {header(kindCall, path), "no member in its header"},
+		"no reply serial":             {header(kindReturn), "no reply serial in its header"},
+		"no error name":               {header(kindError, field{fieldReplySerial, uint32(1)}), "no error name in its header"},
 	} {
 		if _, _, err := decoded([]byte(c.text)); err == nil || !strings.Contains(err.Error(), "read a D-Bus message: ") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
