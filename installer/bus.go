@@ -180,14 +180,25 @@ type caller interface {
 	Call(ctx context.Context, call *systembus.Call, results ...any) error
 }
 
-// activate asks the bus to start the service name.
+// activationAgain is the pause before the bus is asked again.
+const activationAgain = time.Second
+
+// activate asks the bus to start the service name. The bus itself waits no longer
+// than 25 s (dbus-daemon(1), service_start_timeout), which a board that boots may
+// take, and systemd goes on starting it meanwhile: then it is asked again.
 func activate(ctx context.Context, bus caller, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, ActivationTimeout)
 	defer cancel()
 	var code uint32
-	err := bus.Call(ctx, &systembus.Call{
-		Object: systembus.Bus, Method: "org.freedesktop.DBus.StartServiceByName", Args: []any{name, uint32(0)},
-	}, &code)
+	ask := func() error {
+		return bus.Call(ctx, &systembus.Call{
+			Object: systembus.Bus, Method: "org.freedesktop.DBus.StartServiceByName", Args: []any{name, uint32(0)},
+		}, &code)
+	}
+	err := ask()
+	for isError(err, "org.freedesktop.DBus.Error.TimedOut") && sleep(ctx, activationAgain) {
+		err = ask()
+	}
 	var answer systembus.Error
 	if errors.As(err, &answer) { // the bus's own: unknown, or its start failed
 		return fmt.Errorf("start %s: %w: %w", name, errNoOwner, err)
