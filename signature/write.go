@@ -41,16 +41,16 @@ func makeSignature(content []byte, key *SigningKey, own *cert, chain *Keyring, a
 			}
 		}
 	}
-	own0 := cbasn1.Tag(0).Constructed().ContextSpecific()
+	tag0 := cbasn1.Tag(0).Constructed().ContextSpecific()
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		addOID(b, oidSignedData)
-		b.AddASN1(own0, func(b *cryptobyte.Builder) {
+		b.AddASN1(tag0, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 				b.AddASN1Int64(1)
 				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { addAlgorithm(b, digestOID(hash)) })
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { addOID(b, oidData) })
-				b.AddASN1(own0, func(b *cryptobyte.Builder) { b.AddBytes(certificates) })
+				b.AddASN1(tag0, func(b *cryptobyte.Builder) { b.AddBytes(certificates) })
 				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) {
 					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 						b.AddASN1Int64(1)
@@ -59,7 +59,7 @@ func makeSignature(content []byte, key *SigningKey, own *cert, chain *Keyring, a
 							b.AddASN1(cbasn1.INTEGER, func(b *cryptobyte.Builder) { b.AddBytes(own.serial) })
 						})
 						addAlgorithm(b, digestOID(hash))
-						b.AddASN1(own0, func(b *cryptobyte.Builder) { b.AddBytes(attributes) })
+						b.AddASN1(tag0, func(b *cryptobyte.Builder) { b.AddBytes(attributes) })
 						addAlgorithm(b, key.algorithm())
 						b.AddASN1OctetString(value)
 					})

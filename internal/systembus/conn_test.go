@@ -65,9 +65,14 @@ func (s *server) next() *dbus.Message {
 
 // answer is the reply to call serial.
 func answer(serial uint32, values ...any) []byte {
-	e := encoder{b: []byte{'l', kindReturn, 0, 1, 0, 0, 0, 0}}
+	return reply(kindReturn, []field{{fieldReplySerial, serial}, {fieldSignature, typesOf(values)}}, values)
+}
+
+// reply is a message with these fields in its header.
+func reply(kind byte, fields []field, values []any) []byte {
+	e := encoder{b: []byte{'l', kind, 0, 1, 0, 0, 0, 0}}
 	e.uint32(9)
-	array(&e, '(', []field{{fieldReplySerial, serial}, {fieldSignature, typesOf(values)}}, func(f field) error {
+	array(&e, '(', fields, func(f field) error {
 		e.align(8)
 		e.b = append(e.b, f.code)
 		return e.value(Variant{f.value})
@@ -232,20 +237,7 @@ func TestAnswers(t *testing.T) {
 	}
 	failed := func(values ...any) func(uint32) []byte {
 		return func(serial uint32) []byte {
-			e := encoder{b: []byte{'l', kindError, 0, 1, 0, 0, 0, 0}}
-			e.uint32(9)
-			array(&e, '(', []field{{fieldErrorName, "an.Error"}, {fieldReplySerial, serial}, {fieldSignature, typesOf(values)}}, func(f field) error {
-				e.align(8)
-				e.b = append(e.b, f.code)
-				return e.value(Variant{f.value})
-			})
-			e.align(8)
-			body := len(e.b)
-			for _, v := range values {
-				e.value(v)
-			}
-			binary.LittleEndian.PutUint32(e.b[4:], uint32(len(e.b)-body))
-			return e.b
+			return reply(kindError, []field{{fieldErrorName, "an.Error"}, {fieldReplySerial, serial}, {fieldSignature, typesOf(values)}}, values)
 		}
 	}
 	for want, err := range map[Error]error{
