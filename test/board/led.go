@@ -12,7 +12,7 @@ import (
 
 // LEDPoll is the time between two looks at the LED's register. Half a blink
 // lasts 250 ms and a flash 200 ms.
-const LEDPoll = 8 * time.Millisecond
+const LEDPoll = 16 * time.Millisecond
 
 // Edge is a change of the LED, seen from outside.
 type Edge struct {

@@ -32,9 +32,8 @@ type Answer func(offset int64, n int, honest []byte) []byte
 
 // Disk is the one file of a FUSE file system.
 type Disk struct {
-	Path   string
-	server *fuse.Server
-	file   *file
+	Path string
+	file *file
 }
 
 // New serves the disk image whose content is honest as a file below dir, which
@@ -46,18 +45,29 @@ func New(t testing.TB, dir string, honest []byte, answer Answer) *Disk {
 		t.Fatal(err)
 	}
 	d := &Disk{Path: filepath.Join(dir, "disk"), file: &file{honest: honest, size: int64(len(honest)), answer: answer, reads: map[int64]int{}}}
-	server, err := fs.Mount(dir, &root{file: d.file}, &fs.Options{MountOptions: fuse.MountOptions{
+	_, err := fs.Mount(dir, &root{file: d.file}, &fs.Options{MountOptions: fuse.MountOptions{
 		DirectMount: true, FsName: "liar", Name: "liar", MaxBackground: 64,
 	}})
 	if err != nil {
 		t.Fatalf("mount the lying disk: %v", err)
 	}
-	d.server = server
-	t.Cleanup(func() {
-		syscall.Unmount(dir, syscall.MNT_DETACH)
-		os.Remove(dir)
-	})
+	t.Cleanup(d.Close)
 	return d
+}
+
+// Close takes the disk away for good, once its loop device is, and lets go of its
+// content: a test of many disks must not keep them all. Calls after the first do
+// nothing.
+func (d *Disk) Close() {
+	if d.file == nil {
+		return
+	}
+	syscall.Unmount(filepath.Dir(d.Path), syscall.MNT_DETACH)
+	os.Remove(filepath.Dir(d.Path))
+	d.file.mu.Lock()
+	d.file.honest, d.file.size, d.file.reads = nil, 0, map[int64]int{}
+	d.file.mu.Unlock()
+	d.file = nil
 }
 
 // OnWrite decides about writes, which else fail: what it returns is answered,
@@ -166,7 +176,9 @@ func (f *file) block(i int64) []byte {
 	f.reads[i]++
 	f.mu.Unlock()
 	honest := make([]byte, Block)
+	f.mu.Lock()
 	copy(honest, f.honest[min(i*Block, int64(len(f.honest))):])
+	f.mu.Unlock()
 	said := honest
 	if f.answer != nil {
 		said = make([]byte, Block)
