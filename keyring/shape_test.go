@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,6 +80,8 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%q has no shape", line)
 		}
 	}
+	slices.Sort(lines)
+	lines = slices.Compact(lines)
 	const others = " \t\r\f=:-./(<#0xaAfFgzZ,'_\xff\u017f"
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, line := range lines {

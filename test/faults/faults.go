@@ -18,6 +18,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +44,34 @@ func init() {
 	}
 }
 
+// built is the test binary that was made for the children, and its directory.
+var built struct {
+	sync.Once
+	dir, path string
+	err       error
+}
+
+// program is the test binary as children run it: without the race detector, whose
+// memory costs a process under strace many times what the operation does. An
+// operation on one thread has no races.
+func program() (string, error) {
+	built.Do(func() {
+		info, ok := debug.ReadBuildInfo()
+		if !ok || !slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+			built.path, built.err = os.Executable()
+			return
+		}
+		if built.dir, built.err = os.MkdirTemp("", "faults-program"); built.err != nil {
+			return
+		}
+		built.path = filepath.Join(built.dir, "test")
+		if out, err := exec.Command("go", "test", "-c", "-o", built.path, ".").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build the children's program: %w: %s", err, out)
+		}
+	})
+	return built.path, built.err
+}
+
 // Prepare does what comes before the operation, in the child, and returns the
 // operation itself.
 type Prepare func(dir string) (run func() error, err error)
@@ -50,7 +80,9 @@ type Prepare func(dir string) (run func() error, err error)
 func Main(m *testing.M, operations map[string]Prepare) {
 	name := os.Getenv(operation)
 	if name == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		os.RemoveAll(built.dir)
+		os.Exit(code)
 	}
 	run, err := operations[name](os.Getenv(directory))
 	if err != nil {
@@ -85,7 +117,8 @@ type Outcome struct {
 func (o Outcome) String() string { return fmt.Sprintf("%s at %s", o.Fault, o.Call.Text) }
 
 // Every runs the operation name with each fault at each of its calls. setup
-// makes the state before in a fresh directory, check looks at the state after.
+// makes the state before in a fresh directory, check looks at the state after;
+// both are called by several goroutines at once.
 func Every(t *testing.T, name string, setup func(dir string), check func(t *testing.T, dir string, o Outcome)) {
 	t.Helper()
 	calls := Calls(t, name, setup)
@@ -201,7 +234,7 @@ func run(t *testing.T, name, dir, inject string) (trace, out string, err error) 
 	if inject != "" {
 		args = append(args, "-e", inject)
 	}
-	self, err := os.Executable()
+	self, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ package faults
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"usbagent/test/need"
@@ -28,15 +29,20 @@ func TestMain(m *testing.M) {
 func TestPowerCutsAreSeen(t *testing.T) {
 	need.Root(t)
 	setup := func(dir string) { os.WriteFile(filepath.Join(dir, "file"), []byte("old"), 0o600) }
+	var mu sync.Mutex // the checks run side by side
 	states := map[string]int{}
-	PowerCuts(t, "careless", setup, func(t *testing.T, dir string, o Outcome) {
+	see := func(dir, after string) {
 		text, _ := os.ReadFile(filepath.Join(dir, "file"))
-		states["power:"+string(text)]++
+		mu.Lock()
+		defer mu.Unlock()
+		states[after+":"+string(text)]++
+	}
+	PowerCuts(t, "careless", setup, func(t *testing.T, dir string, o Outcome) {
+		see(dir, "power")
 	})
 	Every(t, "careless", setup, func(t *testing.T, dir string, o Outcome) {
 		if o.Killed {
-			text, _ := os.ReadFile(filepath.Join(dir, "file"))
-			states["kill:"+string(text)]++
+			see(dir, "kill")
 		}
 	})
 	// Nothing was synced, so the power cut brings the old file back even after
