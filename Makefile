@@ -68,7 +68,9 @@ test: setup lint package-test ## everything there is: lint, all tests, the emula
 	@echo 'go test ./... (usbagent/test/board beside the others)'
 	@$(GO) test -count=1 -timeout 80m $(RACE) $(TESTEXEC) ./test/board >$(BOARD_OUT) 2>&1 & board=$$!; \
 	  $(GO) test -p 1 -count=1 -timeout 80m $(RACE) $(TESTEXEC) $$($(GO) list ./... | grep -v '/test/board$$'); others=$$?; \
-	  wait $$board; board=$$?; cat $(BOARD_OUT); exit $$((others | board))
+	  wait $$board; board=$$?; cat $(BOARD_OUT); \
+	  [ $$board = 0 ] || { echo 'usbagent/test/board, in short:'; grep -E '^(--- FAIL|panic:|FAIL|    [a-z]+_test\.go:)' $(BOARD_OUT) | cut -c-200; }; \
+	  exit $$((others | board))
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(find . -name '*.go' -not -path './build/*' -exec gofmt -l {} +); \

@@ -140,7 +140,7 @@ const BlinkTolerance = 90 * time.Millisecond
 // millisecond.
 const (
 	minFlash   = 100 * time.Millisecond // 200 are meant; on for less is no flash of a code
-	maxFlash   = 700 * time.Millisecond // on for longer is solid
+	maxFlash   = time.Second            // on for longer is solid
 	minPause   = time.Second            // off for longer ends a group; 300 ms are meant within one, 1.5 s between two
 	maxFlashes = 6                      // of the highest code
 )

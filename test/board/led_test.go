@@ -24,6 +24,7 @@ func TestTrace(t *testing.T) {
 	blinking := trace(false, 0, 1000, 1250, 1500, 1750, 2000, 2250, 2500)
 	// What a starved machine makes of 250 ms and of 200 and 300.
 	slow := trace(false, 0, 1000, 1380, 1760, 2140, 2520, 2900, 3280, 3660, 4040, 4420, 4800, 5180, 5560, 5940, 6320, 6700)
+	slower := trace(false, 0, 1000, 1780, 2560, 3340, 4120, 4900, 5680, 6460, 7240, 8020, 8800, 9580, 10360, 11140, 11920, 12700)
 	late := trace(false, 0, 2000, 2400, 2800, 3250, 3700, 3900, 5400, 5800)
 	for _, c := range []struct {
 		name         string
@@ -38,6 +39,7 @@ func TestTrace(t *testing.T) {
 		{"solid, then off", trace(false, 0, 2000, 5000, 9000), 0, 0, 0},
 		{"installing", blinking, 0, 0, 3},
 		{"installing, starved", slow, 0, 0, 7},
+		{"installing, starved still more", slower, 0, 0, 7},
 		{"as many as a code may have", trace(false, 0, 1000, 1380, 1760, 2140, 2520, 2900, 3280, 3660, 4040, 4420, 4800, 5180, 5560), 0, 0, 0},
 		{"a code, starved", late, 0, 3, 0},
 		{"off between two solids", trace(true, 0, 2000, 4000, 5000, 7000, 9000), 0, 0, 0},

@@ -135,7 +135,7 @@ func parallel(t *testing.T) {
 func (r *rig) tell() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	r.t.Logf("LED: %s", r.LED)
+	r.t.Logf("LED: %s", tail(r.LED.String(), 600))
 	if data, err := r.Read(ctx, "/run/usbagent/status.json"); err == nil {
 		r.t.Logf("status.json: %s", data)
 	}
