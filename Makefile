@@ -19,7 +19,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)'
 # for another user through sudo, with the environment kept. The tools they use
 # lie partly in sbin.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
-ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_BOARD_CACHE,USBAGENT_POWERCUTS,USBAGENT_SOAK,USBAGENT_PERFORMANCE,USBAGENT_PERFORMANCE_RUNS,USBAGENT_PERFORMANCE_HASH)
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,GORACE,USBAGENT_REQUIRE,USBAGENT_BOARD,USBAGENT_BOARD_CACHE,USBAGENT_POWERCUTS,USBAGENT_SOAK,USBAGENT_PERFORMANCE,USBAGENT_PERFORMANCE_RUNS,USBAGENT_PERFORMANCE_HASH)
 TESTEXEC := $(if $(ROOT),-exec '$(ROOT)')
 # The race detector needs a C compiler.
 RACE     := $(if $(shell command -v gcc),-race)
@@ -63,6 +63,8 @@ setup: ## install the Debian packages that the tests need and this machine lacks
 # others together, so it runs beside them; what it says comes last.
 BOARD_OUT := build/board-test.out
 test: export USBAGENT_REQUIRE = root,rauc,board,tools
+# A process with the race detector sleeps a second before it ends, if nobody objects.
+test: export GORACE = atexit_sleep_ms=50
 test: setup lint package-test ## everything there is: lint, all tests, the emulated board included
 	@$(MAKE) --no-print-directory bench-compare
 	@echo 'go test ./... (usbagent/test/board beside the others)'

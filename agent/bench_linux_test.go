@@ -175,7 +175,7 @@ func (b *bench) launch() {
 	b.must(err)
 	args := append(append(slices.Clone(b.under), program, "run", "--config", b.configFile()), b.flags...)
 	b.daemon = exec.Command(args[0], args[1:]...)
-	b.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), b.env...)
+	b.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=50"), b.env...)
 	b.daemon.Stdout, b.daemon.Stderr = b.log, b.log
 	b.must(b.daemon.Start())
 	b.log.Close()

@@ -23,8 +23,9 @@ const (
 	// boot waits for the boot to finish.
 	BootWait = 10 * time.Minute
 	// StartTimeout is how long the start of a script may take, whose MD5 is in
-	// the list already.
-	StartTimeout = 30 * time.Second
+	// the list already: one that is given up never runs. A board that boots, or
+	// that many partitions keep busy, has other things to do.
+	StartTimeout = 2 * time.Minute
 	// StopTimeout is how long a stopping daemon waits for what it cannot
 	// interrupt before it leaves it behind.
 	StopTimeout = 3 * time.Second

@@ -28,9 +28,10 @@ const (
 )
 
 const (
-	// launchPatience is how long a new unit's process may take to report; a
-	// board that boots has other things to do.
-	launchPatience = 20 * time.Second
+	// launchPatience is how long a new unit's process may take to report: a script
+	// whose start is given up is in the list, and a board that boots has other
+	// things to do.
+	launchPatience = 80 * time.Second
 
 	// exitPatience is how long a supervising process may take to end that has
 	// told how its script ended.
