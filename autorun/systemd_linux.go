@@ -33,6 +33,11 @@ const lookEvery = time.Second
 // longer needed, or whose processes are to be ended.
 const stopPatience = 2 * time.Second
 
+// answerPatience is how long systemd may take to let us in and to say which units
+// there are, or what one does. A systemd that has stopped for good (it "freezes
+// execution") leaves its name on the bus.
+const answerPatience = 20 * time.Second
+
 // The names of systemd's D-Bus interface, org.freedesktop.systemd1(5).
 const (
 	systemdName    = "org.freedesktop.systemd1"
@@ -140,6 +145,8 @@ func (s *systemd) start(ctx context.Context, name, socket string) error {
 // find returns the names of the units of scripts in which something runs, or
 // waits to. One that is loaded only because of children that a script left is not.
 func (s *systemd) find(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	defer cancel()
 	l, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -168,6 +175,8 @@ func (s *systemd) find(ctx context.Context) ([]string, error) {
 
 // look asks for the state of a unit; nil where there is no such unit.
 func (s *systemd) look(ctx context.Context, name string) (state, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	defer cancel()
 	l, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
