@@ -152,7 +152,7 @@ func (b *bench) verified(name string) func() bool {
 // seesForged reads a file of the stick until the device gives the forged
 // bytes: this is what somebody would have got who had read it twice.
 func (b *bench) seesForged(path, forged string) bool {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if text, err := os.ReadFile(path); err == nil && string(text) == forged {
 			return true
 		}

@@ -17,7 +17,8 @@ import (
 type link struct{ conn *systembus.Conn }
 
 // dialPatience is how long an address is tried before the next one is: a script
-// may have stopped the bus, and a board may do without. Where nobody listens, the next one is tried at once.
+// may have stopped the bus, and a board may do without. Where nobody listens, the
+// next one is tried at once.
 const dialPatience = 10 * time.Second
 
 // connect tries the addresses in order. ctx bounds that, not the connection.
