@@ -171,12 +171,10 @@ func (f *file) Read(_ context.Context, _ fs.FileHandle, p []byte, offset int64) 
 
 // block is what the device says that block number i holds.
 func (f *file) block(i int64) []byte {
+	honest := make([]byte, Block)
 	f.mu.Lock()
 	n := f.reads[i]
 	f.reads[i]++
-	f.mu.Unlock()
-	honest := make([]byte, Block)
-	f.mu.Lock()
 	copy(honest, f.honest[min(i*Block, int64(len(f.honest))):])
 	f.mu.Unlock()
 	said := honest
